@@ -1,0 +1,144 @@
+"""Dialect 1: the template of TargetSMS and Stream Telecom (seeds 000 and 004).
+
+SmsUser=<login>
+Password=<password>
+SourceAddress=<originator>
+PhoneNumber=<phone>[,<phone>…]
+<text, one or more lines>
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from gateway.dialects import KnownLogin
+from gateway.model import Asked, Note, Password, ReceivedEmail, Submission
+from gateway.sms.numbers import is_number, split
+from gateway.verdicts import FIELD_REPEATED, FIELDS_MISSING, LINE_NOT_UNDERSTOOD, TEXT_EMPTY, Refused
+
+KEYS = {
+    "smsuser": "SmsUser",
+    "password": "Password",
+    "sourceaddress": "SourceAddress",
+    "phonenumber": "PhoneNumber",
+}
+_FIELD = re.compile(r"\s*(SmsUser|Password|SourceAddress|PhoneNumber)\s*=\s*(.*?)\s*", re.IGNORECASE)
+_NUMBERS = re.compile(r"(?:[,;\s]*\+?(?:[0-9][().\-]*){10,15})+[,;\s]*")
+"""What may follow a comma at a line's end: too long for a code, though perhaps a wrong number."""
+_BEGIN = re.compile(r"\s*=+\s*\|\|\s*НАЧАЛО ТЕКСТА\s*\|\|\s*=+\s*", re.IGNORECASE)
+_END = re.compile(r"\s*=+\s*\|\|\s*КОНЕЦ ТЕКСТА\s*\|\|\s*=+\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateDialect:
+    """Mail to a service address; the subject is ignored, credentials and destinations head the body."""
+
+    addresses: frozenset[str]
+    charset: str = "windows-1251"
+    max_destinations: int = 20
+    password_max_length: int = 8
+    name: str = "template"
+
+    def claims(self, recipient: str) -> bool:
+        """A configured service address, in any letter case."""
+        return recipient.lower() in self.addresses
+
+    def parse(self, mail: ReceivedEmail, recipients: tuple[str, ...], known_login: KnownLogin) -> Submission:
+        """Read the four fields in any order, then the text."""
+        template = _Template()
+        for line in mail.text.split("\n"):
+            template.take(line)
+        values = template.finish()
+        recipient = recipients[0]
+        return Submission(
+            dialect=self.name,
+            form="template",
+            credential=Password(values["SmsUser"], values["Password"]),
+            originator=values["SourceAddress"],
+            destinations=tuple(Asked(number, recipient) for number in split(values["PhoneNumber"])),
+            text=template.text,
+            recipient=recipient,
+            max_destinations=self.max_destinations,
+            password_max_length=self.password_max_length,
+            notes=tuple(template.notes),
+        )
+
+
+@dataclass(slots=True)
+class _Template:
+    """The lines read so far: first fields, then text."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    numbers_open: bool = False
+    """The line before was part of PhoneNumber, so a line of numbers may go on with it."""
+    lines: list[str] | None = None
+    """The text's lines; None while the header goes on."""
+    ended: bool = False
+    taken_for_numbers: list[tuple[str, str]] = field(default_factory=list)
+    """Lines that only their look made part of PhoneNumber, each with the field's value before it."""
+    number: int = 0
+    notes: list[Note] = field(default_factory=list)
+    text: str = ""
+
+    def take(self, line: str) -> None:
+        self.number += 1
+        if self.ended:
+            return
+        if _BEGIN.fullmatch(line) or _END.fullmatch(line):
+            self.ended = self.lines is not None and bool(_END.fullmatch(line))
+            self.notes.append(Note("dialect", "decorative line dropped", {"line": self.number}))
+        elif self.lines is not None:
+            self.lines.append(line)
+        elif match := _FIELD.fullmatch(line):
+            self._field(KEYS[match[1].lower()], match[2])
+        else:
+            self._not_a_field(line)
+
+    def _field(self, key: str, value: str) -> None:
+        before = self.values.get(key)
+        if key == "PhoneNumber":
+            self.values[key] = f"{before},{value}" if before else value
+        elif before and before != value:
+            raise Refused(FIELD_REPEATED, field=key, line=self.number)
+        else:
+            self.values[key] = value
+        self.numbers_open = key == "PhoneNumber"
+
+    def _not_a_field(self, line: str) -> None:
+        stripped = line.strip()
+        complete = len(self.values) == len(KEYS)
+        numbers = self.values.get("PhoneNumber", "") if self.numbers_open else ""
+        wants_more = numbers.endswith((",", ";"))
+        if not stripped:
+            self.numbers_open = wants_more
+            if complete and not wants_more:
+                self.lines = []
+        elif numbers and (wants_more or stripped.startswith((",", ";"))) and _NUMBERS.fullmatch(stripped):
+            self._go_on(numbers, stripped)
+        elif numbers and all(map(is_number, split(stripped))):
+            self.taken_for_numbers.append((numbers, line))
+            self._go_on(numbers, stripped)
+        elif complete:
+            self.lines = [line]
+        else:
+            missing = ", ".join(key for key in KEYS.values() if key not in self.values)
+            raise Refused(LINE_NOT_UNDERSTOOD, line=self.number, missing=missing)
+
+    def _go_on(self, numbers: str, line: str) -> None:
+        self.values["PhoneNumber"] = f"{numbers},{line}"
+        self.notes.append(Note("dialect", "numbers go on in the next line", {"line": self.number}))
+
+    def finish(self) -> dict[str, str]:
+        """The four fields, once all lines are taken. Sets ``text``."""
+        missing = [key for key in KEYS.values() if not self.values.get(key)]
+        if missing:
+            raise Refused(FIELDS_MISSING, missing=", ".join(missing))
+        self.text = "\n".join(line.rstrip() for line in self.lines or ()).strip("\n")
+        if not self.text and self.taken_for_numbers:  # "call this number": the number is the text
+            self.values["PhoneNumber"] = self.taken_for_numbers[0][0]
+            self.text = "\n".join(line.strip() for _, line in self.taken_for_numbers)
+            self.notes.append(Note("dialect", "the last numbers are the text: there is no other"))
+        if not self.text.strip():
+            raise Refused(TEXT_EMPTY)
+        return self.values

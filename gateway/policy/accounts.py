@@ -1,0 +1,113 @@
+"""Accounts: who may submit. An immutable snapshot, replaced as a whole when the configuration changes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from gateway.model import ApiKey, Credential, NoSecret, Operator, Password
+
+Network = IPv4Network | IPv6Network
+ANY = "*"
+
+
+def address_pattern(pattern: str) -> re.Pattern[str]:
+    """An allowlist entry: ``*`` stands for any characters, letter case does not matter."""
+    return re.compile(re.escape(pattern.lower()).replace(r"\*", ".*"))
+
+
+def key_digest(key: str) -> bytes:
+    """How API keys are kept: keys are random, so a plain hash hides them (unlike passwords)."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def in_networks(peer: str, networks: Iterable[Network]) -> bool:
+    """Whether the address lies in one of the networks; IPv4-mapped IPv6 counts as IPv4."""
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in networks)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account of ``accounts.yaml``; ``config/README.md`` describes the fields."""
+
+    login: str
+    password: str | None = field(default=None, repr=False)
+    password_hash: str | None = field(default=None, repr=False)
+    api_keys: frozenset[bytes] = field(default=frozenset(), repr=False)
+    phone: str | None = None
+    enabled: bool = True
+    senders: tuple[re.Pattern[str], ...] = ()
+    networks: tuple[Network, ...] = ()
+    originators: frozenset[str] = frozenset()
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stop_list: frozenset[str] = frozenset()
+    per_hour: int | None = None
+    per_day: int | None = None
+    max_segments: int = 10
+    language: str = "en"
+
+    def allows_sender(self, addresses: Iterable[str]) -> bool:
+        """Every address of the sender (MAIL FROM and From) matches the allowlist; no address needs ``*``."""
+        given = [address.lower() for address in addresses if address] or [""]
+        return all(any(pattern.fullmatch(address) for pattern in self.senders) for address in given)
+
+    def allows_originator(self, originator: str) -> bool:
+        """Registered exactly so, or the account may use any."""
+        return ANY in self.originators or originator in self.originators
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """All accounts, found by login and by API key."""
+
+    accounts: Mapping[str, Account]
+    keys: Mapping[bytes, str]
+
+    @classmethod
+    def of(cls, accounts: Iterable[Account]) -> Directory:
+        """Index the accounts. Logins and keys are unique: the configuration has checked that."""
+        by_login = {account.login: account for account in accounts}
+        return cls(by_login, {key: a.login for a in by_login.values() for key in a.api_keys})
+
+    def knows(self, login: str) -> bool:
+        """Whether there is an account of that login."""
+        return login in self.accounts
+
+    def claimed(self, credential: Credential) -> Account | None:
+        """The account that a credential names; whether it may is for ``proves`` to say."""
+        match credential:
+            case ApiKey(key=key, login=None):
+                return self.accounts.get(self.keys.get(key_digest(key), ""))
+            case ApiKey(login=str(login)) | Password(login=login) | NoSecret(login=login) | Operator(login=login):
+                return self.accounts.get(login)
+        return None
+
+    def allows_sender(self, addresses: Iterable[str]) -> bool:
+        """Whether any account at all allows this sender."""
+        given = tuple(addresses)
+        return any(account.allows_sender(given) for account in self.accounts.values())
+
+
+def proves(account: Account, credential: Credential, verify_hash: Callable[[str, str], bool]) -> bool:
+    """Whether the credential is the account's. Compares in constant time.
+
+    ``verify_hash(password_hash, password)`` is argon2: slow on purpose, so the caller picks the thread.
+    """
+    match credential:
+        case Password(password=given):
+            if account.password_hash is not None:
+                return verify_hash(account.password_hash, given)
+            expected = account.password
+            return bool(expected) and hmac.compare_digest(key_digest(given), key_digest(expected or ""))
+        case ApiKey(key=key):
+            return key_digest(key) in account.api_keys
+    return True

@@ -1,0 +1,130 @@
+"""The one place that talks HTTP to providers, and the line that decides everything: did bytes leave us?
+
+Nothing left us (no connection was made): the job is deferred. Anything later without a whole answer: it may
+have been sent. httpx is used through its transport interface, with aiohttp underneath for the speed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from gateway.model import Attempt, Deferred, Outcome, Rejected, Request, Response, Scope, Uncertain
+from gateway.providers import Driver
+from gateway.verdicts import Refused
+
+MAX_ANSWER_BYTES = 1_000_000
+CONNECT_TIMEOUT_S = 5.0
+KEEP_ALIVE_S = 5.0
+"""Below any server's own, so that a connection is rarely closed under a request."""
+
+_NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""aiohttp's own words for it. The transport turns a lost answer into ``httpx.ConnectTimeout`` too, so httpx's
+classes cannot be believed here."""
+
+
+class NoAnswer(Exception):
+    """The call brought no usable answer. ``sent`` says whether bytes may have left us."""
+
+    def __init__(self, why: str, *, sent: bool) -> None:
+        super().__init__(why)
+        self.sent = sent
+
+
+class HttpUpstream:
+    """One provider account over HTTP. Use inside a running loop; ``close`` when done."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        *,
+        timeout_s: float,
+        max_in_flight: int,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.driver = driver
+        self._timeout_s = timeout_s
+        self._transport = transport
+        self._max_in_flight = max_in_flight
+
+    async def submit(self, attempts: Sequence[Attempt]) -> list[Outcome]:
+        """Send one request for these attempts and read what became of them. Never raises for the network."""
+        try:
+            request = self.driver.submit(attempts)
+        except Refused as refused:
+            return [Rejected(refused.refusal)] * len(attempts)
+        try:
+            response = await self.call(request)
+        except NoAnswer as error:
+            if error.sent:
+                return [Uncertain(str(error))] * len(attempts)
+            return [Deferred(Scope.ROUTE, str(error))] * len(attempts)
+        return self.driver.read_submit(attempts, response)
+
+    async def call(self, request: Request) -> Response:
+        """One request, one fully read response. Raises ``NoAnswer``; no redirect, no retry, no proxy from the
+        environment: each of them could send a second time."""
+        transport = self._transport or self._open()
+        message = httpx.Request(
+            request.method,
+            request.url,
+            headers={"User-Agent": "email2sms", **request.headers},
+            content=request.body or None,
+            extensions={"timeout": {"connect": CONNECT_TIMEOUT_S, "pool": CONNECT_TIMEOUT_S, "read": self._timeout_s}},
+        )
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S + self._timeout_s):
+                response = await transport.handle_async_request(message)
+                try:
+                    body = await _read(response)
+                finally:
+                    await response.aclose()
+        except (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+            cause = error.__cause__ or error
+            sent = not isinstance(cause, _NEVER_CONNECTED)
+            raise NoAnswer(_describe(cause), sent=sent) from None
+        return Response(response.status_code, body, {key.lower(): value for key, value in response.headers.items()})
+
+    def _open(self) -> httpx.AsyncBaseTransport:
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._max_in_flight, keepalive_timeout=KEEP_ALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        # aiohttp repeats a GET whose kept connection dies before the answer. The provider may have read the
+        # first one, and then the handset gets two. There is no public switch; a test watches this one.
+        session._retry_connection = False
+        self._transport = AiohttpTransport(client=session, trust_env=False)
+        return self._transport
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._transport is not None:
+            await self._transport.aclose()
+            self._transport = None
+
+
+async def _read(response: httpx.Response) -> bytes:
+    body = b""
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise httpx.ReadError("the answer is larger than a megabyte")
+    return body
+
+
+def _describe(error: BaseException) -> str:
+    """What went wrong, without the URL: it holds the password."""
+    match error:
+        case aiohttp.ClientConnectorError():
+            return f"no connection to the provider: {error.os_error.strerror or type(error.os_error).__name__}"
+        case aiohttp.ConnectionTimeoutError():
+            return "no connection to the provider: timed out"
+        case TimeoutError():
+            return "no answer in time"
+        case _:
+            return f"the answer was lost: {type(error).__name__}"

@@ -1,0 +1,44 @@
+"""``driver: sandbox``: the TargetSMS driver in front of fake handsets, in the same process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+import httpx
+from pydantic import SecretStr
+
+from gateway.providers import ProviderSettings
+from gateway.providers.targetsms import TargetSms, TargetSmsSettings
+from gateway.sandbox.platform import Platform
+
+
+class SandboxSettings(ProviderSettings):
+    """``driver: sandbox``. Needs nothing: no SMS leaves the machine."""
+
+    driver: Literal["sandbox"]
+
+
+def driver() -> TargetSms:
+    """The real driver, so that what works here works there."""
+    return TargetSms(
+        TargetSmsSettings(
+            driver="targetsms", url="http://sandbox.invalid/sendsms.php", user="demo", password=SecretStr("demo")
+        )
+    )
+
+
+class SandboxTransport(httpx.AsyncBaseTransport):
+    """Hands requests to the platform without a network between."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer as the platform on HTTP would, lost answers included."""
+        answer = self._platform.get(request.url.params.multi_items())
+        if answer.delay_s:
+            await asyncio.sleep(answer.delay_s)
+        if answer.cut:
+            raise httpx.ReadError("the sandbox lost the answer")
+        return httpx.Response(answer.status, text=answer.body)

@@ -1,0 +1,289 @@
+"""TargetSMS and its white labels (Stream Telecom, …): GET ``/sendsms.php`` or ``/get/``. Seed 002.
+
+Its facts: the answer is plain text, numeric ids or a sentence, whatever the HTTP status. Identical requests are
+refused for a minute. What a partly refused group answers is documented nowhere, so one request carries one
+destination unless ``group`` says otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Literal
+from urllib.parse import quote, urlencode
+
+import phpserialize
+from pydantic import Field, SecretStr
+
+from gateway.lifecycle import State
+from gateway.model import (
+    Attempt,
+    Balance,
+    Deferred,
+    Outcome,
+    Receipt,
+    Rejected,
+    Request,
+    Response,
+    Scope,
+    Submitted,
+    Uncertain,
+)
+from gateway.providers import ProviderSettings
+from gateway.verdicts import (
+    PROVIDER_CLOSED,
+    PROVIDER_NUMBER,
+    PROVIDER_ORIGINATOR,
+    PROVIDER_REFUSED,
+    PROVIDER_STOP_LIST,
+    PROVIDER_UNKNOWN_ANSWER,
+    REQUEST_TOO_LONG,
+    Reason,
+    Refusal,
+    Refused,
+)
+
+MAX_URL = 2000
+"""Seed 002 §1: longer ones are not recommended."""
+DUPLICATE_WINDOW_S = 70.0
+"""Seed 002 §1 says a minute; ten seconds more, because its clock starts when the request arrives."""
+
+_IDS = re.compile(r"\d{1,20}(?:\s*,\s*\d{1,20})*")
+_BALANCE = re.compile(r"(-?[\d.,]*\d)\s*([A-Za-zА-Яа-я]{1,5}\.?)\s*(.*)", re.DOTALL)
+
+
+class TargetSmsSettings(ProviderSettings):
+    """``driver: targetsms``."""
+
+    driver: Literal["targetsms"]
+    url: str = Field(pattern=r"^https?://", description="The address of sendsms.php, or of /get/ (Stream Telecom).")
+    user: str = Field(min_length=1, description="Login on the platform.")
+    password: SecretStr = Field(description="Its password.")
+    password_file: str | None = Field(None, description="A file whose first line is the password.")
+    group: int = Field(1, ge=1, le=20, description="Destinations of one text in one request.")
+
+
+# ── what the platform says ───────────────────────────────────────────────────────────────────
+
+
+class Fate(Enum):
+    """What an error text means for the job."""
+
+    REJECT = auto()
+    REROUTE = auto()
+    """Refused here, but another provider may take it."""
+    RETRY = auto()
+    """Their fault, for now."""
+    STOP = auto()
+    """The account is stopped until somebody acts."""
+    HELD = auto()
+    """Taken, and sent when the bill is paid: must not be sent again."""
+    DUPLICATE = auto()
+    """An identical request was seen within a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorText:
+    """A row: our stable number for ``MSG:<number>``, the fragments that identify it, what it means."""
+
+    number: int
+    fragments: tuple[str, ...]
+    fate: Fate
+    reason: Reason = PROVIDER_REFUSED
+
+
+ERRORS = (
+    # The order matters: the first row with a fragment in the answer wins, so the longer sentence comes first.
+    ErrorText(1, ("У нас закончились SMS", "Error_Out_of_Service"), Fate.RETRY),
+    ErrorText(2, ("Закончились SMS", "Error_Not_Enough_Credits"), Fate.STOP),
+    ErrorText(3, ("Аккаунт заблокирован", "Error_SMS_User_Disabled"), Fate.STOP),
+    ErrorText(4, ("Укажите номер телефона", "Error_No_Destination_Address"), Fate.REJECT, PROVIDER_NUMBER),
+    ErrorText(
+        5,
+        ("Номер телефона присутствует в стоп-листе", "Error_Destination_Address_Blocked"),
+        Fate.REJECT,
+        PROVIDER_STOP_LIST,
+    ),
+    ErrorText(
+        6, ("Данное направление закрыто для вас", "Error_User_Destination_Blocked"), Fate.REROUTE, PROVIDER_CLOSED
+    ),
+    ErrorText(7, ("Данное направление закрыто",), Fate.REROUTE, PROVIDER_CLOSED),
+    ErrorText(8, ("SMS будет отправлена как только вы пополните счет",), Fate.HELD),
+    ErrorText(9, ("Текст SMS отклонен модератором", "Error_SMS_Declined"), Fate.REJECT),
+    ErrorText(10, ("Нет отправителя", "Error_No_Source_Address"), Fate.REJECT, PROVIDER_ORIGINATOR),
+    ErrorText(11, ("Отправитель не должен превышать 15 символов",), Fate.REJECT, PROVIDER_ORIGINATOR),
+    ErrorText(12, ("Номер телефона должен быть меньше 15 символов",), Fate.REJECT, PROVIDER_NUMBER),
+    ErrorText(13, ("Нет текста сообщения", "Error_No_Text"), Fate.REJECT),
+    ErrorText(14, ("Нет ссылки", "Error_No_URL", "Error_No_Vcard"), Fate.REJECT),
+    ErrorText(15, ("Такого отправителя нет", "Error_Invalid_Source_Address"), Fate.REJECT, PROVIDER_ORIGINATOR),
+    ErrorText(
+        16, ("Отправитель не прошел модерацию", "Error_Source_Address_Declined"), Fate.REJECT, PROVIDER_ORIGINATOR
+    ),
+    ErrorText(17, ("более одного одинакового запроса", "Error_Flood_SMS", "Flood SMS"), Fate.DUPLICATE),
+    ErrorText(18, ("Данное сообщение уже было отправлено",), Fate.DUPLICATE),
+    ErrorText(19, ("Неправильный логин или пароль", "Error_Invalid_Login"), Fate.STOP),
+)
+
+STATES = {
+    "send": State.SUBMITTED,
+    "deliver": State.DELIVERED,
+    "read": State.DELIVERED,
+    "not_deliver": State.UNDELIVERED,
+    "expired": State.EXPIRED,
+    "partly_deliver": State.UNCERTAIN,
+    "": State.SUBMITTED,
+}
+"""Seed 002 §3.2. ``partly_deliver`` is called final, yet it means that no status ever came."""
+
+_NOT_REACHED = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405, 407, 410})
+"""Answers of the web server in front: the script has not run. The address or the permission is wrong."""
+_LATER = frozenset({408, 425, 429, 503})
+
+
+def _normal(text: str) -> str:
+    return " ".join(text.casefold().replace("ё", "е").split())
+
+
+_ROWS = tuple((tuple(_normal(fragment) for fragment in row.fragments), row) for row in ERRORS)
+
+
+def find_error(text: str) -> ErrorText | None:
+    """The row for an answer, in Russian or as ``Error_*``, in any letter case."""
+    answer = _normal(text)
+    for fragments, row in _ROWS:
+        if any(fragment in answer for fragment in fragments):
+            return row
+    return None
+
+
+# ── the driver ───────────────────────────────────────────────────────────────────────────────
+
+
+class TargetSms:
+    """Seed 002, sections 2 to 5."""
+
+    duplicate_window_s: float | None = DUPLICATE_WINDOW_S
+
+    def __init__(self, settings: TargetSmsSettings) -> None:
+        self.group = settings.group
+        self._url = settings.url
+        self._secret = settings.password.get_secret_value()
+        self._login = {"user": settings.user, "pwd": self._secret}
+
+    def submit(self, attempts: Sequence[Attempt]) -> Request:
+        """§2.1. Raises ``Refused`` (LIMIT) when the URL would be longer than 2000 characters."""
+        job = attempts[0].job
+        destinations = ",".join(attempt.job.destination for attempt in attempts)
+        request = self._get(sadr=job.originator, dadr=destinations, text=job.text)
+        if len(request.url) > MAX_URL:
+            raise Refused(REQUEST_TOO_LONG, length=len(request.url), limit=MAX_URL)
+        return request
+
+    def read_submit(self, attempts: Sequence[Attempt], response: Response) -> list[Outcome]:
+        """§2.2 and §2.3."""
+        answer = response.text
+        if _IDS.fullmatch(answer):
+            ids = [part.strip() for part in answer.split(",")]
+            if len(ids) != len(attempts):
+                return [Uncertain(f"{len(ids)} ids for {len(attempts)} destinations")] * len(attempts)
+            return [Submitted(provider_id) for provider_id in ids]
+        row = find_error(answer)
+        if row is None:
+            return [_unknown(response)] * len(attempts)
+        if len(attempts) > 1 and row.fate not in {Fate.RETRY, Fate.STOP}:
+            return [Uncertain(f"the group was answered: {_quote(answer)}")] * len(attempts)
+        return [_known(attempt, row, answer) for attempt in attempts]
+
+    def status(self, provider_id: str) -> Request:
+        """§4, which answers more than §3 for the same price."""
+        return self._get(smsid=provider_id, detail="1")
+
+    def read_status(self, provider_id: str, response: Response) -> Receipt:
+        """A PHP array (§4) or a bare word (§3). Raises ``Refused`` (MSG)."""
+        answer = response.text
+        if answer.startswith("a:"):
+            return _detailed(provider_id, response)
+        if answer.casefold() not in STATES:
+            raise _refused(answer)
+        return Receipt(provider_id, STATES[answer.casefold()], raw=answer)
+
+    def balance(self) -> Request:
+        """§5."""
+        return self._get(balance="1")
+
+    def read_balance(self, response: Response) -> Balance:
+        """§5.2; the packages stand after a comma, a space or on a new line. Raises ``Refused`` (MSG)."""
+        match = _BALANCE.fullmatch(response.text)
+        if match is None:
+            raise _refused(response.text)
+        amount, currency, rest = match.groups()
+        packages = dict(
+            part.strip().rsplit(":", 1) for part in re.split(r"[,\n]", rest) if part.count(":") and part.strip()
+        )
+        return Balance(amount.replace(",", "."), currency.upper(), packages)
+
+    def _get(self, **parameters: str) -> Request:
+        query = urlencode({**self._login, **parameters}, quote_via=quote, safe="")
+        joint = "&" if "?" in self._url else "?"
+        return Request("GET", f"{self._url}{joint}{query}", secrets=(self._secret, quote(self._secret, safe="")))
+
+
+def _known(attempt: Attempt, row: ErrorText, answer: str) -> Outcome:
+    match row.fate:
+        case Fate.RETRY:
+            return Deferred(Scope.ROUTE, _quote(answer))
+        case Fate.STOP:
+            return Deferred(Scope.PROVIDER, _quote(answer))
+        case Fate.HELD:
+            return Submitted(None, remark="held by provider until the bill is paid")
+        case Fate.DUPLICATE if attempt.repeats:
+            return Submitted(None, remark="the first request was seen; no id, so no receipt")
+        case Fate.DUPLICATE:
+            return Deferred(Scope.JOB, _quote(answer), after_s=DUPLICATE_WINDOW_S)
+    refusal = Refusal(row.reason, {"code": row.number, "text": row.fragments[0]})
+    return Rejected(refusal, other_route=row.fate is Fate.REROUTE)
+
+
+def _unknown(response: Response) -> Outcome:
+    answer = response.text
+    if response.status in _LATER:
+        return Deferred(Scope.ROUTE, f"HTTP {response.status}")
+    if response.status in _NOT_REACHED:
+        return Deferred(Scope.PROVIDER, f"HTTP {response.status}: the address or the permission is wrong")
+    if response.status >= 500 or not answer or answer.startswith("<"):
+        return Uncertain(f"HTTP {response.status}, {_quote(answer) or 'empty answer'}")
+    refusal = Refusal(PROVIDER_UNKNOWN_ANSWER, {"code": 0, "text": _quote(answer)})
+    return Rejected(refusal, alert=True)
+
+
+def _detailed(provider_id: str, response: Response) -> Receipt:
+    try:
+        fields = phpserialize.loads(response.body.strip()[:65536], decode_strings=True)
+        state = STATES[str(fields["state_sms"]).casefold()]
+        parts = fields.get("num_parts")
+        segments = int(parts) if parts not in (None, "") else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _refused(response.text) from None
+    changed, price = fields.get("time_change_state"), fields.get("price")
+    return Receipt(
+        provider_id=provider_id,
+        state=state,
+        raw=str(fields["state_sms"]),
+        changed_at=str(changed or ""),
+        segments=segments,
+        price=str(price) if price not in (None, "") else None,
+    )
+
+
+def _refused(answer: str) -> Refused:
+    row = find_error(answer)
+    if row is None:
+        return Refused(PROVIDER_UNKNOWN_ANSWER, code=0, text=_quote(answer))
+    return Refused(row.reason, code=row.number, text=row.fragments[0])
+
+
+def _quote(answer: str) -> str:
+    """The provider's words, short and on one line."""
+    return " ".join(answer.split())[:200]

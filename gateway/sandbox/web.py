@@ -1,0 +1,99 @@
+"""The platform on HTTP: the wire format, the shelf of handsets as a page and as JSON, and the switches."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+
+from aiohttp import web
+
+from gateway.sandbox.platform import Cut, Fault, Platform
+
+PLATFORM = web.AppKey("platform", Platform)
+
+
+def application(platform: Platform) -> web.Application:
+    """``/sendsms.php`` and ``/get/`` for programs that send; the rest for people and tests."""
+    app = web.Application()
+    app[PLATFORM] = platform
+    app.add_routes(
+        [
+            web.get("/sendsms.php", _wire),
+            web.get("/get/", _wire),
+            web.get("/", _page),
+            web.get("/phones", _page),
+            web.get("/phones.json", _phones),
+            web.delete("/phones.json", _clear),
+            web.get("/requests.json", _requests),
+            web.post("/faults", _fault),
+            web.post("/phones/{id}/state", _set_state),
+        ]
+    )
+    return app
+
+
+async def _wire(request: web.Request) -> web.StreamResponse:
+    answer = request.app[PLATFORM].get(request.query.items())
+    if answer.delay_s:
+        await asyncio.sleep(answer.delay_s)
+    if answer.cut:
+        if request.transport is not None:
+            request.transport.abort()
+        raise asyncio.CancelledError
+    return web.Response(text=answer.body, status=answer.status, content_type="text/plain", charset="utf-8")
+
+
+async def _page(_request: web.Request) -> web.Response:
+    page = files("gateway.sandbox").joinpath("phones.html").read_text("utf-8")
+    return web.Response(
+        text=page,
+        content_type="text/html",
+        headers={
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+            "connect-src 'self'; frame-ancestors 'none'",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+async def _phones(request: web.Request) -> web.Response:
+    platform = request.app[PLATFORM]
+    wanted = request.query.get("to")
+    for sms in platform.messages:
+        platform.settle(sms)
+    return web.json_response([asdict(sms) for sms in platform.messages if wanted in (None, sms.destination)])
+
+
+async def _clear(request: web.Request) -> web.Response:
+    request.app[PLATFORM].messages.clear()
+    request.app[PLATFORM].journal.clear()
+    return web.Response(status=204)
+
+
+async def _requests(request: web.Request) -> web.Response:
+    return web.json_response(list(request.app[PLATFORM].journal))
+
+
+async def _fault(request: web.Request) -> web.Response:
+    """``{"answer": "…", "status": 200, "delay_s": 0, "cut": "before"|"after", "times": 1, "destination": "79"}``."""
+    try:
+        given: dict[str, Any] = await request.json()
+        cut = given.pop("cut", None)
+        fault = Fault(**given, cut=Cut(cut) if cut else None)
+    except (TypeError, ValueError) as error:
+        raise web.HTTPBadRequest(text=f"not a fault: {error}") from None
+    request.app[PLATFORM].faults.append(fault)
+    return web.Response(status=204)
+
+
+async def _set_state(request: web.Request) -> web.Response:
+    """``{"state": "not_deliver"}``: what the handset or the network did with the message."""
+    platform = request.app[PLATFORM]
+    state = str((await request.json()).get("state", ""))
+    for sms in platform.messages:
+        if sms.id == request.match_info["id"] and state in {"deliver", "not_deliver", "expired", "partly_deliver"}:
+            sms.state, sms.changed_at = state, platform.clock()
+            return web.Response(status=204)
+    raise web.HTTPNotFound(text="no such message, or no such state")

@@ -1,0 +1,1 @@
+"""What fits into an SMS: numbers, originators, alphabets, segments. Pure."""

@@ -1,0 +1,96 @@
+"""Destinations: E.164 numbers as people type them, checked with libphonenumber's tables."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import phonenumbers
+from phonenumbers import ValidationResult
+
+from gateway.verdicts import (
+    NUMBER_NOT_A_NUMBER,
+    NUMBER_TOO_LONG,
+    NUMBER_TOO_SHORT,
+    NUMBER_UNKNOWN_RANGE,
+    Refused,
+)
+
+_TYPED = re.compile(r"\+?[0-9][0-9 ().\-]*")
+_PUNCTUATION = re.compile(r"[ ().\-]")
+_SEPARATORS = re.compile(r"[,;\s]+")
+
+
+def parse(typed: str) -> str:
+    """The E.164 digits (no plus) of an international number.
+
+    Spaces, brackets, dots, dashes and a leading plus are read over. Raises ``Refused`` (NUMBER)
+    with the masked number and the rule that it breaks.
+    """
+    typed = typed.strip()
+    if not _TYPED.fullmatch(typed):
+        raise Refused(NUMBER_NOT_A_NUMBER, number=mask(typed))
+    return _checked(_PUNCTUATION.sub("", typed).removeprefix("+"))
+
+
+@lru_cache(maxsize=65536)
+def _checked(digits: str) -> str:
+    if len(digits) > 15:
+        raise Refused(NUMBER_TOO_LONG, number=mask(digits), over=len(digits) - 15)
+    try:
+        number = phonenumbers.parse("+" + digits)
+    except phonenumbers.NumberParseException:
+        raise Refused(NUMBER_NOT_A_NUMBER, number=mask(digits)) from None
+    lengths, digits_now = _possible_lengths(number), len(phonenumbers.national_significant_number(number))
+    match phonenumbers.is_possible_number_with_reason(number):
+        case ValidationResult.TOO_SHORT:
+            missing = min((n for n in lengths if n > digits_now), default=digits_now + 1) - digits_now
+            raise Refused(NUMBER_TOO_SHORT, number=mask(digits), digits=len(digits), missing=missing)
+        case ValidationResult.TOO_LONG | ValidationResult.INVALID_LENGTH:
+            over = digits_now - max((n for n in lengths if n < digits_now), default=digits_now - 1)
+            raise Refused(NUMBER_TOO_LONG, number=mask(digits), over=over)
+    if not phonenumbers.is_valid_number(number):
+        raise Refused(NUMBER_UNKNOWN_RANGE, number=mask(digits))
+    return digits
+
+
+def _possible_lengths(number: phonenumbers.PhoneNumber) -> tuple[int, ...]:
+    """How many digits a national number of that country may have."""
+    region = phonenumbers.region_code_for_country_code(number.country_code or 0)
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    if metadata is None or metadata.general_desc is None:
+        return ()
+    return tuple(n for n in metadata.general_desc.possible_length if n > 0)
+
+
+def is_number(typed: str) -> bool:
+    """Whether ``parse`` would take it."""
+    try:
+        parse(typed)
+    except Refused:
+        return False
+    return True
+
+
+def split(typed: str) -> tuple[str, ...]:
+    """The numbers of a field that separates them by comma, semicolon or space.
+
+    A number that is itself written with spaces or brackets (``+7 910 123-45-67``) stays whole when
+    commas or semicolons separate the numbers, or when it is the only one.
+    """
+    by_comma = tuple(part.strip() for part in re.split(r"[,;\n]", typed) if part.strip())
+    parts: list[str] = []
+    for part in by_comma:
+        if is_number(part):
+            parts.append(part)
+        else:
+            parts.extend(piece for piece in _SEPARATORS.split(part) if piece)
+    return tuple(parts)
+
+
+def mask(number: str) -> str:
+    """``79101234567`` → ``7910***4567``; anything shorter than eight characters → ``***``."""
+    digits = _PUNCTUATION.sub("", number).removeprefix("+")
+    if len(digits) < 8:
+        return "***"
+    return f"{digits[:4]}***{digits[-4:]}" if digits.isdigit() and len(digits) > 9 else f"{digits[:2]}***"

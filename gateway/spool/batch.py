@@ -1,0 +1,64 @@
+"""Group commit: everything that waits at one moment shares one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from sqlalchemy import Connection
+
+from gateway.spool.engine import Database
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MAX_BATCH = 500
+"""Keeps one transaction short enough that the next one waits a few milliseconds at most."""
+
+
+class Batch(Generic[Item, Result]):
+    """Collects items while the last batch commits, then writes all of them at once.
+
+    ``flush(connection, items)`` returns one result for each item. When a batch fails, its items are tried
+    one by one, so that a poisonous one spoils nobody else's.
+    """
+
+    def __init__(self, database: Database, flush: Callable[[Connection, Sequence[Item]], Sequence[Result]]) -> None:
+        self._database = database
+        self._flush = flush
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def __call__(self, item: Item) -> Result:
+        """The item's result, after the commit. A caller that is cancelled does not cancel the write."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain())
+        return await future
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            await self._commit(batch)
+
+    async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        items = [item for item, _ in batch]
+        try:
+            results = await self._database.write(lambda connection: self._flush(connection, items))
+        except Exception as error:
+            if len(batch) == 1:
+                _fail(batch[0][1], error)
+                return
+            for single in batch:
+                await self._commit([single])
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Result], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,394 @@
+"""Jobs in flight: claim (``submitting`` is committed before the call), settle, recover, expire.
+
+Every change of state is guarded by the states that ``lifecycle`` allows and by the fence: the number of
+times that the job has been claimed. A late writer holds an old fence and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
+
+from gateway.lifecycle import Event, State, sources
+from gateway.model import Attempt, Job, Note
+from gateway.spool.put import REPORT_DELAY_S, encode_notes, outbox_row
+from gateway.spool.schema import attempts, jobs, mails, outbox, providers, trail
+from gateway.verdicts import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class BootClock:
+    """A clock that no administrator sets and no suspend stops, valid within one boot of one machine."""
+
+    boot_id: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTerms:
+    """What the store must know of a provider to hand out its jobs."""
+
+    name: str
+    rate: float | None = None
+    """Calls a second."""
+    duplicate_window_s: float | None = None
+    """The provider refuses an identical request for this long."""
+    resolve_within_s: float = 0.0
+    """A lost answer may be asked for again until this long after the first byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of an attempt, as decided by the service."""
+
+    attempt: Attempt
+    event: Event
+    state: State
+    provider: str
+    """Who tries next, or who took it."""
+    due_at: float | None
+    tries: int
+    why: str
+    outcome: str
+    refusal: Refusal | None = None
+    provider_id: str | None = None
+    notify: bool = False
+    """Tell the sender, if the sender may be told."""
+    at: float = 0.0
+    notes: tuple[Note, ...] = ()
+
+
+# ── claim ────────────────────────────────────────────────────────────────────────────────────
+
+
+def claim(connection: Connection, terms: ProviderTerms, slots: int, now: float, clock: BootClock) -> list[Attempt]:
+    """Up to ``slots`` due jobs of the provider, each now ``submitting``.
+
+    The rate is shared by all processes on the store. A job whose request would equal another's inside the
+    provider's duplicate window is put off until the window has passed.
+    """
+    allowed = min(slots, _allowance(connection, terms, now))
+    if allowed < 1:
+        return []
+    rows = _due(connection, terms.name, allowed, now)
+    rows = _outside_window(connection, terms, rows, now)
+    if not rows:
+        return []
+    claimed = [_attempt(row, terms, clock) for row in rows]
+    connection.execute(
+        _CLAIM,
+        [
+            {
+                "job": row.id,
+                "number": row.attempt + 1,
+                "new_fence": row.fence + 1,
+                "boot": row.window_boot if attempt.repeats else clock.boot_id,
+                "start": row.window_start if attempt.repeats else clock.seconds,
+                "at": now,
+            }
+            for row, attempt in zip(rows, claimed, strict=True)
+        ],
+    )
+    connection.execute(
+        insert(attempts),
+        [{"job_id": a.job.id, "number": a.number, "provider": terms.name, "started_at": now} for a in claimed],
+    )
+    _spend(connection, terms, len(claimed), now)
+    return claimed
+
+
+_CLAIM = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        state=State.SUBMITTING.value,
+        attempt=bindparam("number"),
+        fence=bindparam("new_fence"),
+        window_boot=bindparam("boot"),
+        window_start=bindparam("start"),
+        sent_at=bindparam("at"),
+        updated_at=bindparam("at"),
+        due_at=None,
+        why="",
+    )
+)
+
+
+def _due(connection: Connection, provider: str, limit: int, now: float) -> Sequence[Row[Any]]:
+    claimable = (*sources(Event.CLAIM), *sources(Event.RESOLVE))
+    return connection.execute(
+        select(jobs)
+        .where(jobs.c.provider == provider, jobs.c.due_at <= now, jobs.c.state.in_([s.value for s in claimable]))
+        .order_by(jobs.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def _outside_window(
+    connection: Connection, terms: ProviderTerms, rows: Sequence[Row[Any]], now: float
+) -> list[Row[Any]]:
+    """Without the jobs that must wait because an equal request is on its way or was just made."""
+    window = terms.duplicate_window_s
+    fresh = [row for row in rows if row.state == State.QUEUED.value]
+    if window is None or not fresh:
+        return list(rows)
+    busy_until = {
+        row.fingerprint: row.sent_at + window
+        for row in connection.execute(
+            select(jobs.c.fingerprint, func.max(jobs.c.sent_at).label("sent_at"))
+            .where(
+                jobs.c.fingerprint.in_({row.fingerprint for row in fresh}),
+                jobs.c.provider == terms.name,
+                jobs.c.sent_at > now - window,
+                jobs.c.id.not_in([row.id for row in fresh]),
+            )
+            .group_by(jobs.c.fingerprint)
+        )
+    }
+    passed, waiting = [], []
+    for row in rows:
+        if row.state == State.QUEUED.value and row.fingerprint in busy_until:
+            waiting.append((row, busy_until[row.fingerprint]))
+            continue
+        busy_until.setdefault(row.fingerprint, now + window)
+        passed.append(row)
+    if waiting:
+        why = "an identical SMS went to this number less than a minute ago: waits for the provider's window"
+        connection.execute(
+            update(jobs).where(jobs.c.id == bindparam("job")).values(due_at=bindparam("until"), why=why),
+            [{"job": row.id, "until": until} for row, until in waiting],
+        )
+        note = Note("relay", "held for the duplicate window", {"provider": terms.name})
+        connection.execute(insert(trail), [_trail_row(row.mail_id, row.id, now, (note,)) for row, _ in waiting])
+    return passed
+
+
+def _attempt(row: Row[Any], terms: ProviderTerms, clock: BootClock) -> Attempt:
+    repeats = row.state == State.UNCERTAIN.value
+    same_boot = row.window_boot == clock.boot_id
+    send_before = row.window_start + terms.resolve_within_s if repeats and same_boot else float("inf")
+    return Attempt(
+        job=job_of(row),
+        provider=terms.name,
+        number=row.attempt + 1,
+        tries=row.tries,
+        fence=row.fence + 1,
+        repeats=repeats,
+        send_before=send_before if same_boot or not repeats else 0.0,
+    )
+
+
+def job_of(row: Row[Any]) -> Job:
+    """A row of ``jobs`` as the domain's type."""
+    return Job(
+        id=row.id,
+        mail_id=row.mail_id,
+        account=row.account,
+        originator=row.originator,
+        destination=row.destination,
+        text=row.text or "",
+        segments=row.segments,
+        route=tuple(row.route),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        recipient=row.recipient,
+    )
+
+
+# ── rate (GCRA: one number a provider, exact across processes) ───────────────────────────────
+
+
+def _allowance(connection: Connection, terms: ProviderTerms, now: float) -> int:
+    """Calls that may start now: at most one second's worth at once. Zero while the provider is paused."""
+    row = connection.execute(select(providers).where(providers.c.name == terms.name).with_for_update()).one_or_none()
+    if row is None:
+        connection.execute(insert(providers), {"name": terms.name, "next_free_at": 0.0})
+        return _burst(terms, now, 0.0)
+    if row.paused_until is not None and row.paused_until > now:
+        return 0
+    return _burst(terms, now, row.next_free_at)
+
+
+def _burst(terms: ProviderTerms, now: float, next_free_at: float) -> int:
+    if terms.rate is None:
+        return 1_000_000
+    capacity = max(1.0, terms.rate)
+    return int((now - max(next_free_at, now - capacity / terms.rate)) * terms.rate + 1e-6)
+
+
+def _spend(connection: Connection, terms: ProviderTerms, calls: int, now: float) -> None:
+    if terms.rate is None:
+        return
+    earliest = now - max(1.0, terms.rate) / terms.rate
+    row_value = connection.execute(select(providers.c.next_free_at).where(providers.c.name == terms.name)).scalar_one()
+    connection.execute(
+        update(providers)
+        .where(providers.c.name == terms.name)
+        .values(next_free_at=max(row_value, earliest) + calls / terms.rate)
+    )
+
+
+def pause(connection: Connection, provider: str, until: float | None, why: str) -> None:
+    """Stop handing out the provider's jobs until then; None resumes."""
+    known = connection.execute(select(providers.c.name).where(providers.c.name == provider)).one_or_none()
+    if known is None:
+        connection.execute(insert(providers), {"name": provider})
+    connection.execute(update(providers).where(providers.c.name == provider).values(paused_until=until, paused_why=why))
+
+
+# ── settle ───────────────────────────────────────────────────────────────────────────────────
+
+
+def settle(connection: Connection, items: Sequence[Settlement]) -> list[bool]:
+    """Record outcomes. False: somebody else has claimed or changed the job since; nothing was written for it."""
+    current = {
+        row.id: row
+        for row in connection.execute(
+            select(jobs.c.id, jobs.c.state, jobs.c.fence)
+            .where(jobs.c.id.in_([item.attempt.job.id for item in items]))
+            .with_for_update()
+        )
+    }
+    valid = [
+        (row := current.get(item.attempt.job.id)) is not None
+        and row.fence == item.attempt.fence
+        and row.state in sources(item.event)
+        for item in items
+    ]
+    won = [item for item, ok in zip(items, valid, strict=True) if ok]
+    if won:
+        connection.execute(_SETTLE, [_settled(item) for item in won])
+        connection.execute(_FINISH, [_finished(item) for item in won])
+        if rows := [_trail_row(i.attempt.job.mail_id, i.attempt.job.id, i.at, i.notes) for i in won if i.notes]:
+            connection.execute(insert(trail), rows)
+        _notify(connection, [item.attempt.job.mail_id for item in won if item.notify], won[0].at)
+    return valid
+
+
+_SETTLE = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        state=bindparam("new_state"),
+        provider=bindparam("new_provider"),
+        due_at=bindparam("new_due_at"),
+        tries=bindparam("new_tries"),
+        why=bindparam("new_why"),
+        reason=bindparam("new_reason"),
+        reason_values=bindparam("new_values"),
+        provider_id=bindparam("new_provider_id"),
+        updated_at=bindparam("at"),
+    )
+)
+_FINISH = (
+    update(attempts)
+    .where(attempts.c.job_id == bindparam("job"), attempts.c.number == bindparam("nth"))
+    .values(finished_at=bindparam("at"), outcome=bindparam("new_outcome"), detail=bindparam("new_detail"))
+)
+
+
+def _settled(item: Settlement) -> Mapping[str, Any]:
+    refusal = item.refusal
+    return {
+        "job": item.attempt.job.id,
+        "new_state": item.state.value,
+        "new_provider": item.provider,
+        "new_due_at": item.due_at,
+        "new_tries": item.tries,
+        "new_why": item.why,
+        "new_reason": refusal.reason.key if refusal else None,
+        "new_values": dict(refusal.values) if refusal else None,
+        "new_provider_id": item.provider_id,
+        "at": item.at,
+    }
+
+
+def _finished(item: Settlement) -> Mapping[str, Any]:
+    return {
+        "job": item.attempt.job.id,
+        "nth": item.attempt.number,
+        "at": item.at,
+        "new_outcome": item.outcome,
+        "new_detail": item.why,
+    }
+
+
+def _trail_row(mail_id: str, job_id: str, at: float, notes: Sequence[Note]) -> dict[str, Any]:
+    return {"mail_id": mail_id, "job_id": job_id, "at": at, "notes": encode_notes(notes)}
+
+
+def _notify(connection: Connection, mail_ids: Sequence[str], now: float) -> None:
+    """One pending report for each mail, whoever of its jobs asks for it."""
+    if not mail_ids:
+        return
+    pending = select(outbox.c.mail_id).where(
+        outbox.c.mail_id.in_(mail_ids), outbox.c.state == "pending", outbox.c.message.is_(None)
+    )
+    rows = connection.execute(
+        select(mails.c.id, mails.c.reply_to).where(
+            mails.c.id.in_(set(mail_ids)), mails.c.reply_to.is_not(None), mails.c.id.not_in(pending)
+        )
+    )
+    if new := [outbox_row(row.id, row.reply_to, now, REPORT_DELAY_S) for row in rows]:
+        connection.execute(insert(outbox), new)
+
+
+# ── what happens without a call ──────────────────────────────────────────────────────────────
+
+
+def recover(connection: Connection, now: float) -> list[Job]:
+    """At start, with the file locked: every job in ``submitting`` belonged to a process that is dead.
+
+    Whether its request left is unknown, so it is uncertain and due for resolution at once.
+    """
+    rows = connection.execute(select(jobs).where(jobs.c.state == State.SUBMITTING.value)).all()
+    if rows:
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.state == State.SUBMITTING.value)
+            .values(
+                state=State.UNCERTAIN.value,
+                due_at=now,
+                updated_at=now,
+                why="the gateway stopped between the request and its answer",
+            )
+        )
+        note = Note("relay", "answer lost", {"why": "the gateway stopped during the call"})
+        connection.execute(insert(trail), [_trail_row(row.mail_id, row.id, now, (note,)) for row in rows])
+    return [job_of(row) for row in rows]
+
+
+def expire(connection: Connection, now: float, refusal: Refusal) -> list[Job]:
+    """Jobs that waited past their validity. They were never taken by a provider."""
+    waiting = [state.value for state in (State.QUEUED, State.HELD)]
+    condition = and_(jobs.c.state.in_(waiting), jobs.c.expires_at <= now)
+    rows = connection.execute(select(jobs).where(condition).with_for_update()).all()
+    if rows:
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id.in_([row.id for row in rows]))
+            .values(
+                state=State.EXPIRED.value,
+                due_at=None,
+                updated_at=now,
+                reason=refusal.reason.key,
+                reason_values=dict(refusal.values),
+            )
+        )
+        note = Note("relay", "expired")
+        connection.execute(insert(trail), [_trail_row(row.mail_id, row.id, now, (note,)) for row in rows])
+        _notify(connection, [row.mail_id for row in rows], now)
+    return [job_of(row) for row in rows]
+
+
+def next_due(connection: Connection, provider: str) -> float | None:
+    """When the provider's next job is due, paused or not."""
+    waiting = [s.value for s in (State.QUEUED, State.UNCERTAIN)]
+    earliest: float | None = connection.execute(
+        select(func.min(jobs.c.due_at)).where(jobs.c.provider == provider, jobs.c.state.in_(waiting))
+    ).scalar_one()
+    return earliest

@@ -1,0 +1,135 @@
+"""Reply mails that wait for the smarthost, and what they are rendered from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, select, update
+
+from gateway.lifecycle import State
+from gateway.model import Notice, Told
+from gateway.spool.schema import jobs, mails, outbox
+from gateway.verdicts import REASONS, Refusal
+
+_WORTH_TELLING = (State.FAILED, State.EXPIRED, State.UNCERTAIN, State.UNDELIVERED, State.SUBMITTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One reply that is due. ``message`` is None until the first try has rendered it."""
+
+    id: int
+    notice: Notice
+    message: bytes | None
+    tries: int
+    created_at: float
+    expires_at: float
+    job_ids: tuple[str, ...] = field(default=())
+    """The jobs that this reply tells of."""
+
+
+def due(connection: Connection, now: float, limit: int) -> list[Outgoing]:
+    """Replies to be sent now, oldest first."""
+    rows = connection.execute(
+        select(outbox, mails)
+        .join(mails, mails.c.id == outbox.c.mail_id)
+        .where(outbox.c.state == "pending", outbox.c.due_at <= now)
+        .order_by(outbox.c.due_at)
+        .limit(limit)
+        .set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
+    ).all()
+    return [_outgoing(connection, row) for row in rows]
+
+
+def _outgoing(connection: Connection, row: Row[Any]) -> Outgoing:
+    told = _told(connection, row.mails_id) if row.mails_reason is None else ()
+    notice = Notice(
+        mail_id=row.mails_id,
+        to=row.outbox_recipient,
+        language=row.mails_language,
+        message_id=row.mails_message_id,
+        refusal=refusal_of(row.mails_reason, row.mails_reason_values),
+        told=tuple(item for _, item in told),
+        dialect=row.mails_dialect,
+        account=row.mails_account or "",
+        originator=row.mails_originator or "",
+        received_at=row.mails_received_at,
+    )
+    return Outgoing(
+        id=row.outbox_id,
+        notice=notice,
+        message=row.outbox_message,
+        tries=row.outbox_tries,
+        created_at=row.outbox_created_at,
+        expires_at=row.outbox_expires_at,
+        job_ids=tuple(job_id for job_id, _ in told),
+    )
+
+
+def _told(connection: Connection, mail_id: str) -> list[tuple[str, Told]]:
+    rows = connection.execute(
+        select(jobs)
+        .where(
+            jobs.c.mail_id == mail_id,
+            jobs.c.told.is_(False),
+            jobs.c.state.in_([state.value for state in _WORTH_TELLING]),
+        )
+        .order_by(jobs.c.id)
+    )
+    return [
+        (
+            row.id,
+            Told(row.destination, State(row.state), refusal_of(row.reason, row.reason_values), remark=row.why),
+        )
+        for row in rows
+        if row.state != State.SUBMITTED.value or row.why
+    ]
+
+
+def refusal_of(key: str | None, values: Mapping[str, str | int] | None) -> Refusal | None:
+    """The stored form of a refusal, read back."""
+    return Refusal(REASONS[key], values or {}) if key else None
+
+
+def sent_since(connection: Connection, recipient: str, since: float) -> int:
+    """How many replies went to an address since then."""
+    return connection.execute(
+        select(func.count()).where(outbox.c.recipient == recipient, outbox.c.state == "sent", outbox.c.sent_at > since)
+    ).scalar_one()
+
+
+def rendered(connection: Connection, item: Outgoing, message: bytes) -> None:
+    """Keep the finished mail, and that its jobs are told of: a retry sends the same words."""
+    connection.execute(update(outbox).where(outbox.c.id == item.id).values(message=message))
+    if item.job_ids:
+        connection.execute(update(jobs).where(jobs.c.id.in_(item.job_ids)).values(told=True))
+
+
+def finish(connection: Connection, item_id: int, state: str, now: float, error: str = "") -> None:
+    """``sent``, ``dropped`` (refused or too old) or ``suppressed`` (too many to one address)."""
+    sent_at = now if state == "sent" else None
+    connection.execute(
+        update(outbox).where(outbox.c.id == item_id).values(state=state, sent_at=sent_at, error=error, message=None)
+    )
+
+
+def postpone(connection: Connection, item_id: int, due_at: float, error: str) -> None:
+    """Try again later."""
+    connection.execute(
+        update(outbox).where(outbox.c.id == item_id).values(due_at=due_at, error=error, tries=outbox.c.tries + 1)
+    )
+
+
+def next_due(connection: Connection) -> float | None:
+    """When the next reply is due."""
+    earliest: float | None = connection.execute(
+        select(func.min(outbox.c.due_at)).where(outbox.c.state == "pending")
+    ).scalar_one()
+    return earliest
+
+
+def replies_of(connection: Connection, mail_id: str) -> Sequence[Row[Any]]:
+    """The replies to one mail, for the desk."""
+    return connection.execute(select(outbox).where(outbox.c.mail_id == mail_id).order_by(outbox.c.id)).all()

@@ -1,0 +1,268 @@
+"""A mail becomes durable: the transaction before the 250."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from gateway.lifecycle import State
+from gateway.model import Accepted, Dropped, Envelope, Job, Note
+from gateway.spool.schema import jobs, mails, outbox, trail, usage
+from gateway.verdicts import QUOTA_DAY, QUOTA_HOUR, Refusal
+
+REPORT_DELAY_S = 3.0
+"""A report on single destinations waits a moment, so that one mail tells of all of them."""
+REPLY_VALIDITY_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMail:
+    """Everything about a mail that outlives the session. ``copy`` has the credential masked."""
+
+    envelope: Envelope
+    dialect: str
+    account: str | None
+    originator: str | None
+    message_id: str
+    language: str
+    reply_to: str | None
+    accepted: Accepted | None
+    refusal: Refusal | None
+    dedup_key: bytes | None
+    copy: str | None
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What became of a stored mail."""
+
+    queue_id: str
+    """Of the first mail, when this one is its repetition."""
+    duplicate: bool = False
+    refusal: Refusal | None = None
+    """A quota is used up: nothing was stored."""
+
+
+def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
+    """Store a batch of mails with their jobs, trails, usage and replies."""
+    seen = _known(connection, [item.dedup_key for item in items if item.dedup_key])
+    budget = _Budget(connection, items)
+    results: list[Put] = []
+    stored: list[StoredMail] = []
+    for item in items:
+        first = seen.get(item.dedup_key) if item.dedup_key else None
+        if first is not None:
+            results.append(Put(first, duplicate=True))
+        elif (refusal := budget.spend(item)) is not None:
+            results.append(Put(item.envelope.queue_id, refusal=refusal))
+        else:
+            if item.dedup_key:
+                seen[item.dedup_key] = item.envelope.queue_id
+            results.append(Put(item.envelope.queue_id))
+            stored.append(item)
+    if stored:
+        connection.execute(insert(mails), [_mail_row(item) for item in stored])
+        if rows := [row for item in stored for row in _job_rows(item)]:
+            connection.execute(insert(jobs), rows)
+        connection.execute(insert(trail), [_trail_row(item) for item in stored])
+        if rows := [row for item in stored for row in _outbox_rows(item)]:
+            connection.execute(insert(outbox), rows)
+        budget.record()
+    return results
+
+
+def _known(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, str]:
+    if not keys:
+        return {}
+    rows = connection.execute(select(mails.c.dedup_key, mails.c.id).where(mails.c.dedup_key.in_(keys)))
+    return {row.dedup_key: row.id for row in rows}
+
+
+# ── quotas (step 11) ─────────────────────────────────────────────────────────────────────────
+
+
+class _Budget:
+    """The quotas of the accounts in a batch; decided here because only the writer sees every job before it."""
+
+    def __init__(self, connection: Connection, items: Sequence[StoredMail]) -> None:
+        self._connection = connection
+        periods = {key for item in items for key, _ in _limits(item)}
+        self._used: dict[tuple[str, str], int] = {}
+        if periods:
+            rows = connection.execute(
+                select(usage).where(
+                    usage.c.account.in_({account for account, _ in periods}),
+                    usage.c.period.in_({period for _, period in periods}),
+                )
+            )
+            self._used = {(row.account, row.period): row.jobs for row in rows}
+        self._before = dict(self._used)
+
+    def spend(self, item: StoredMail) -> Refusal | None:
+        accepted = item.accepted
+        wanted = len(accepted.jobs) if accepted else 0
+        if accepted is None or not wanted:
+            return None
+        limits = list(_limits(item))
+        for reason, (key, limit) in zip((QUOTA_HOUR, QUOTA_DAY), limits, strict=True):
+            if limit is not None and self._used.get(key, 0) + wanted > limit:
+                return Refusal(reason, {"limit": limit, "used": self._used.get(key, 0)})
+        for key, _ in limits:
+            self._used[key] = self._used.get(key, 0) + wanted
+        return None
+
+    def record(self) -> None:
+        changed = {key: count for key, count in self._used.items() if count != self._before.get(key)}
+        new = [{"account": a, "period": p, "jobs": n} for (a, p), n in changed.items() if (a, p) not in self._before]
+        if new:
+            self._connection.execute(insert(usage), new)
+        for (account, period), count in changed.items():
+            if (account, period) in self._before:
+                self._connection.execute(
+                    update(usage).where(usage.c.account == account, usage.c.period == period).values(jobs=count)
+                )
+
+
+def _limits(item: StoredMail) -> tuple[tuple[tuple[str, str], int | None], ...]:
+    if item.accepted is None:
+        return ()
+    at = datetime.fromtimestamp(item.envelope.received_at, UTC)
+    account = item.accepted.account
+    return (
+        ((account, at.strftime("%Y-%m-%dT%H")), item.accepted.per_hour),
+        ((account, at.strftime("%Y-%m-%d")), item.accepted.per_day),
+    )
+
+
+# ── rows ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def fingerprint(originator: str, destination: str, text: str) -> bytes:
+    """Equal for jobs whose requests a provider would take for the same one (seed 002 §1)."""
+    return hashlib.blake2b(f"{originator}\0{destination}\0{text}".encode(), digest_size=16).digest()
+
+
+def encode_notes(notes: Sequence[Note]) -> list[list[Any]]:
+    """Notes as the trail's JSON."""
+    return [[note.room, note.what, dict(note.values)] for note in notes]
+
+
+def _mail_row(item: StoredMail) -> Mapping[str, Any]:
+    envelope, refusal = item.envelope, item.refusal
+    return {
+        "id": envelope.queue_id,
+        "received_at": envelope.received_at,
+        "door": envelope.door.value,
+        "listener": envelope.listener,
+        "peer": envelope.peer,
+        "helo": envelope.helo,
+        "tls": envelope.tls,
+        "identity": envelope.identity,
+        "reverse_path": envelope.reverse_path,
+        "recipients": list(envelope.recipients),
+        "message_id": item.message_id,
+        "dialect": item.dialect,
+        "account": item.account,
+        "originator": item.originator,
+        "verified_by": item.accepted.verified_by if item.accepted else "",
+        "reason": refusal.reason.key if refusal else None,
+        "reason_values": dict(refusal.values) if refusal else None,
+        "reply_to": item.reply_to,
+        "language": item.language,
+        "dedup_key": item.dedup_key,
+        "copy": item.copy,
+    }
+
+
+def _job_rows(item: StoredMail) -> list[dict[str, Any]]:
+    if item.accepted is None:
+        return []
+    rows = [_queued_row(job) for job in item.accepted.jobs]
+    for number, drop in enumerate(item.accepted.dropped, start=len(rows) + 1):
+        rows.append(_dropped_row(item, drop, f"{item.envelope.queue_id}-{number}"))
+    return rows
+
+
+def _queued_row(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "mail_id": job.mail_id,
+        "account": job.account,
+        "originator": job.originator,
+        "destination": job.destination,
+        "recipient": job.recipient,
+        "text": job.text,
+        "segments": job.segments,
+        "route": list(job.route),
+        "provider": job.route[0],
+        "state": State.QUEUED.value,
+        "created_at": job.created_at,
+        "updated_at": job.created_at,
+        "expires_at": job.expires_at,
+        "due_at": job.created_at,
+        "fingerprint": fingerprint(job.originator, job.destination, job.text),
+        "why": "",
+        "reason": None,
+        "reason_values": None,
+    }
+
+
+def _dropped_row(item: StoredMail, drop: Dropped, job_id: str) -> dict[str, Any]:
+    """A destination that is not sent to is a job that has failed already: it shows in the queue and the report."""
+    at = item.envelope.received_at
+    return {
+        "id": job_id,
+        "mail_id": item.envelope.queue_id,
+        "account": item.account,
+        "originator": item.originator or "",
+        "destination": drop.asked.typed[:64],
+        "recipient": drop.asked.recipient,
+        "text": None,
+        "segments": 0,
+        "route": [],
+        "provider": "",
+        "state": State.FAILED.value,
+        "created_at": at,
+        "updated_at": at,
+        "expires_at": at,
+        "due_at": None,
+        "fingerprint": b"",
+        "why": "refused before sending",
+        "reason": drop.refusal.reason.key,
+        "reason_values": dict(drop.refusal.values),
+    }
+
+
+def _trail_row(item: StoredMail) -> dict[str, Any]:
+    return {
+        "mail_id": item.envelope.queue_id,
+        "job_id": None,
+        "at": item.envelope.received_at,
+        "notes": encode_notes(item.notes),
+    }
+
+
+def _outbox_rows(item: StoredMail) -> list[dict[str, Any]]:
+    dropped = item.accepted is not None and bool(item.accepted.dropped)
+    if item.reply_to is None or not (item.refusal or dropped):
+        return []
+    delay = 0.0 if item.refusal else REPORT_DELAY_S
+    return [outbox_row(item.envelope.queue_id, item.reply_to, item.envelope.received_at, delay)]
+
+
+def outbox_row(mail_id: str, recipient: str, now: float, delay_s: float) -> dict[str, Any]:
+    """A reply to be rendered and sent."""
+    return {
+        "mail_id": mail_id,
+        "recipient": recipient,
+        "state": "pending",
+        "created_at": now,
+        "due_at": now + delay_s,
+        "expires_at": now + REPLY_VALIDITY_S,
+    }

@@ -1,0 +1,36 @@
+"""The base of every configuration section: unknown keys are errors, secrets may come from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
+
+
+class Strict(BaseModel):
+    """Frozen, and strict about keys. For each field ``x`` that has a sibling ``x_file``, the file's first line
+    may stand in for the value (systemd credentials, Docker secrets). Relative paths are relative to the
+    configuration file (``folder`` in the validation context)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, dict):
+            return data
+        folder = Path((info.context or {}).get("folder", "."))
+        data = dict(data)
+        for name in cls.model_fields:
+            source = f"{name}_file"
+            if source not in cls.model_fields or not data.get(source):
+                continue
+            if name in data:
+                raise ValueError(f"give {name} or {source}, not both")
+            try:
+                data[name] = (folder / str(data[source])).read_text("utf-8").splitlines()[0].strip()
+            except (OSError, IndexError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "the file is empty or not text"
+                raise ValueError(f"{source}: {folder / str(data[source])}: {reason}") from None
+        return data
