@@ -37,7 +37,7 @@ class TemplateDialect:
     addresses: frozenset[str]
     charset: str = "windows-1251"
     max_destinations: int = 20
-    password_max_length: int = 8
+    password_max_length: int | None = 8
     name: str = "template"
 
     def claims(self, recipient: str) -> bool:

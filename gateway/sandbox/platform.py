@@ -82,6 +82,8 @@ class Platform:
     balance: str = "445.6 RUR"
     window_s: float = WINDOW_S
     deliver_after_s: float = 1.0
+    rings: Callable[[Sms], None] = lambda sms: None
+    """Called for each SMS that reaches a handset."""
     messages: deque[Sms] = field(default_factory=lambda: deque(maxlen=KEPT))
     journal: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT))
     """Every request for an SMS and what was answered, the password left out."""
@@ -155,6 +157,7 @@ class Platform:
         )
         self._next_id += 1
         self.messages.append(sms)
+        self.rings(sms)
         return sms.id
 
     def _fault(self, numbers: list[str]) -> Fault | None:

@@ -1,0 +1,23 @@
+"""The ``email2sms`` command: a door onto the service, for people and scripts."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+EX_CONFIG = 78
+
+
+def main() -> None:
+    """Run the command. A configuration that cannot be used ends it with 78 (sysexits.h)."""
+    from gateway.cli.app import app  # noqa: PLC0415  (a broken pipe or Ctrl-C during the imports shows no traceback)
+    from gateway.settings.document import ConfigError  # noqa: PLC0415
+
+    try:
+        app()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(EX_CONFIG)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,42 @@
+"""All verbs, and what they share."""
+
+from __future__ import annotations
+
+import typer
+
+from gateway import __version__
+from gateway.cli import accounts, configure, demo, mails, providers, queue, serve
+
+app = typer.Typer(
+    name="email2sms",
+    help="Anything that can send an email sends an SMS.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"email2sms {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print it."),
+) -> None:
+    del version
+
+
+app.command()(serve.serve)
+app.command()(demo.demo)
+app.command()(configure.init)
+app.command("check-config")(configure.check_config)
+app.command("sandbox")(serve.sandbox)
+app.command()(mails.parse)
+app.command()(mails.inject)
+app.command()(mails.send)
+app.add_typer(queue.app, name="queue")
+app.add_typer(providers.app, name="provider")
+app.add_typer(accounts.app, name="account")

@@ -1,0 +1,69 @@
+"""Options and output that several verbs share."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from gateway.model import Note
+from gateway.settings.load import Configuration, load
+
+if TYPE_CHECKING:
+    from gateway.spool.store import Store
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="Default: $EMAIL2SMS_CONFIG, ./gateway.yaml, ./config/gateway.yaml or /etc/email2sms/gateway.yaml.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+NumbersOption = Annotated[bool, typer.Option("--numbers", help="Show phone numbers in full.")]
+
+console = Console()
+_PLACES = (Path("gateway.yaml"), Path("config/gateway.yaml"), Path("/etc/email2sms/gateway.yaml"))
+
+
+def configuration(path: Path | None) -> Configuration:
+    """The configuration that the options mean. Raises ``ConfigError``."""
+    given = path or (Path(os.environ["EMAIL2SMS_CONFIG"]) if "EMAIL2SMS_CONFIG" in os.environ else None)
+    return load(given or next((place for place in _PLACES if place.exists()), _PLACES[0]))
+
+
+@asynccontextmanager
+async def store_of(configuration: Configuration) -> AsyncIterator[Store]:
+    """The store, beside a running daemon or without one."""
+    from gateway.daemon import open_store  # noqa: PLC0415  (heavy imports only for verbs that need them)
+
+    store = open_store(configuration, exclusive=False)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def note_words(note: Note) -> tuple[str, str]:
+    """A note of the trail as two cells of a table."""
+    return escape(note.what), escape(", ".join(f"{key} {value}" for key, value in note.values.items()))
+
+
+def clock(at: float | None) -> str:
+    """Local time, to the second."""
+    return "" if at is None else datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")

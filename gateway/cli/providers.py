@@ -1,0 +1,118 @@
+"""Questions to provider accounts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from gateway.cli.common import ConfigOption, JsonOption, configuration, console, print_json
+from gateway.settings.load import Configuration
+
+app = typer.Typer(help="Provider accounts.", no_args_is_help=True)
+
+
+async def ask_balance(loaded: Configuration, name: str) -> dict[str, str]:
+    """The balance, or why it is not known."""
+    from gateway.daemon import upstream  # noqa: PLC0415
+    from gateway.providers.http import NoAnswer  # noqa: PLC0415
+    from gateway.service import desk  # noqa: PLC0415
+    from gateway.verdicts import Refused  # noqa: PLC0415
+
+    provider = upstream(loaded, name)
+    try:
+        balance = await desk.balance(provider)
+    except (NoAnswer, desk.Unsupported) as error:
+        return {"error": str(error)}
+    except Refused as refused:
+        return {"error": f"{refused.refusal.code}: {refused.refusal.values.get('text', '')}"}
+    finally:
+        await provider.close()
+    return {"balance": f"{balance.amount} {balance.currency}", **balance.packages}
+
+
+@app.command("balance")
+def balance(
+    name: Annotated[str | None, typer.Argument(help="Its name in gateway.yaml; default: all.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What is left on the account."""
+    loaded = configuration(config)
+    names = [_known(loaded, name)] if name else list(loaded.settings.providers)
+    answers = asyncio.run(_all_balances(loaded, names))
+    if as_json:
+        print_json(answers)
+    else:
+        table = Table("provider", "balance", "packages", box=None)
+        for provider, answer in answers.items():
+            packages = ", ".join(f"{k} {v}" for k, v in answer.items() if k not in ("balance", "error"))
+            table.add_row(provider, answer.get("balance") or f"[red]{answer['error']}[/]", packages)
+        console.print(table)
+    if any("error" in answer for answer in answers.values()):
+        raise typer.Exit(69)
+
+
+async def _all_balances(loaded: Configuration, names: list[str]) -> dict[str, dict[str, str]]:
+    return {name: await ask_balance(loaded, name) for name in names}
+
+
+@app.command("status")
+def status(
+    name: Annotated[str | None, typer.Argument(help="Its name; default: all.")] = None,
+    provider_id: Annotated[str | None, typer.Argument(help="The provider's id of a message.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Whether the accounts are working; with an id, what became of that message."""
+    loaded = configuration(config)
+    if name is not None and provider_id is not None:
+        result = asyncio.run(_message_status(loaded, _known(loaded, name), provider_id))
+    else:
+        result = asyncio.run(_account_status(loaded))
+        if name is not None:
+            result = {name: result[_known(loaded, name)]}
+    if as_json:
+        print_json(result)
+        return
+    for key, value in result.items():
+        console.print(f"{key}: {value}", markup=False)
+
+
+async def _message_status(loaded: Configuration, name: str, provider_id: str) -> dict[str, str]:
+    from gateway.daemon import upstream  # noqa: PLC0415
+    from gateway.providers.http import NoAnswer  # noqa: PLC0415
+    from gateway.service import desk  # noqa: PLC0415
+    from gateway.verdicts import Refused  # noqa: PLC0415
+
+    provider = upstream(loaded, name)
+    try:
+        receipt = await desk.status(provider, provider_id)
+    except (NoAnswer, desk.Unsupported) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(69) from None
+    except Refused as refused:
+        typer.echo(f"{refused.refusal.code}: {refused.refusal.values.get('text', '')}", err=True)
+        raise typer.Exit(65) from None
+    finally:
+        await provider.close()
+    found = {"state": receipt.state.value, "raw": receipt.raw, "changed_at": receipt.changed_at, "price": receipt.price}
+    return {key: value for key, value in found.items() if value}
+
+
+async def _account_status(loaded: Configuration) -> dict[str, str]:
+    from gateway.cli.common import store_of  # noqa: PLC0415
+    from gateway.service.desk import Desk  # noqa: PLC0415
+
+    async with store_of(loaded) as store:
+        paused = await Desk(store).paused_providers()
+    return {name: f"stopped: {paused[name]}" if name in paused else "working" for name in loaded.settings.providers}
+
+
+def _known(loaded: Configuration, name: str) -> str:
+    if name not in loaded.settings.providers:
+        typer.echo(f"no provider {name!r}; one of {', '.join(loaded.settings.providers)}", err=True)
+        raise typer.Exit(64)
+    return name

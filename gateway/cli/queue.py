@@ -1,0 +1,157 @@
+"""Looking at jobs, and mending them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from gateway.cli.common import (
+    ConfigOption,
+    JsonOption,
+    NumbersOption,
+    clock,
+    configuration,
+    console,
+    note_words,
+    print_json,
+    store_of,
+)
+from gateway.lifecycle import Event, State
+from gateway.service.desk import Desk, JobRow, Story
+from gateway.sms.numbers import mask
+
+app = typer.Typer(help="Jobs: SMS that wait, are under way, are done.", no_args_is_help=True)
+
+_COLOURS = {
+    State.QUEUED: "cyan",
+    State.SUBMITTING: "cyan",
+    State.SUBMITTED: "green",
+    State.DELIVERED: "bold green",
+    State.HELD: "yellow",
+    State.UNCERTAIN: "bold yellow",
+    State.CANCELLED: "dim",
+}
+Ids = Annotated[list[str], typer.Argument(help="Job ids, as in queue list.")]
+
+
+def _state(state: State) -> str:
+    return f"[{_COLOURS.get(state, 'red')}]{state.value}[/]"
+
+
+def _row(job: JobRow, numbers: bool) -> dict[str, Any]:
+    row = asdict(job)
+    row["destination"] = job.destination if numbers else mask(job.destination)
+    return row
+
+
+@app.command("list")
+def list_jobs(
+    state: Annotated[list[State] | None, typer.Option(help="Only these states.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    numbers: NumbersOption = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The newest jobs."""
+    jobs, counts = asyncio.run(_list(config, state or [], limit))
+    if as_json:
+        print_json({"counts": counts, "jobs": [_row(job, numbers) for job in jobs]})
+        return
+    table = Table("job", "to", "from", "account", "provider", "state", "verdict", "updated", "why", box=None)
+    for job in jobs:
+        shown = job.destination if numbers else mask(job.destination)
+        table.add_row(
+            *(job.id, escape(shown), escape(job.originator), escape(job.account), job.provider),
+            *(_state(job.state), job.verdict, clock(job.updated_at), escape(job.why)),
+        )
+    console.print(table)
+    console.print(", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "The queue is empty.")
+
+
+async def _list(config: Any, states: list[State], limit: int) -> tuple[list[JobRow], dict[str, int]]:
+    async with store_of(configuration(config)) as store:
+        desk = Desk(store)
+        return await desk.jobs(states, limit), await desk.counts()
+
+
+@app.command("show")
+def show(
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="Queue id, job id or the provider's id.")],
+    numbers: NumbersOption = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The whole story of one mail and its SMS."""
+    story = asyncio.run(_story(config, wanted))
+    if story is None:
+        typer.echo(f"nothing is known of {wanted}", err=True)
+        raise typer.Exit(1)
+    if as_json:
+        whole = asdict(story)
+        whole["jobs"] = [_row(job, numbers) for job in story.jobs]
+        print_json(whole)
+        return
+    _print_story(story, numbers)
+
+
+async def _story(config: Any, wanted: str) -> Story | None:
+    async with store_of(configuration(config)) as store:
+        return await Desk(store).story(wanted)
+
+
+def _print_story(story: Story, numbers: bool) -> None:
+    mail = story.mail
+    console.print(
+        f"[bold]{mail['id']}[/]  {clock(mail['received_at'])}  from {mail['reverse_path'] or '<>'}", markup=True
+    )
+    table = Table("at", "job", "who", "what", "", box=None, show_header=False)
+    for at, job_id, note in story.trail:
+        suffix = (job_id or "").removeprefix(mail["id"])
+        table.add_row(clock(at), suffix, f"[dim]{note.room}[/]", *note_words(note))
+    console.print(table)
+    jobs = Table("job", "to", "state", "verdict", "provider", "provider id", "tries", "next", box=None)
+    for job in story.jobs:
+        shown = job.destination if numbers else mask(job.destination)
+        jobs.add_row(
+            *(job.id, shown, _state(job.state), job.verdict, job.provider),
+            *(job.provider_id or "", str(job.attempt), clock(job.due_at)),
+        )
+    console.print(jobs)
+    for reply in story.replies:
+        console.print(
+            f"reply to {reply['to']}: {reply['state']} {clock(reply['sent_at'])} {reply['error']}", markup=False
+        )
+
+
+@app.command("retry")
+def retry(ids: Ids, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Send again what failed, expired, or is uncertain (then the handset may get it twice)."""
+    _change(config, ids, Event.RETRY, as_json)
+
+
+@app.command("cancel")
+def cancel(ids: Ids, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Do not send what still waits."""
+    _change(config, ids, Event.CANCEL, as_json)
+
+
+def _change(config: Any, ids: list[str], event: Event, as_json: bool) -> None:
+    results = asyncio.run(_apply(config, ids, event))
+    if as_json:
+        print_json({job_id: state.value if state else None for job_id, state in results.items()})
+    else:
+        for job_id, state in results.items():
+            console.print(f"{job_id}: {_state(state) if state else '[red]no such job, or not in a state for that[/]'}")
+    if not all(results.values()):
+        raise typer.Exit(1)
+
+
+async def _apply(config: Any, ids: list[str], event: Event) -> dict[str, State | None]:
+    async with store_of(configuration(config)) as store:
+        desk = Desk(store)
+        return {job_id: await desk.change(job_id, event) for job_id in ids}

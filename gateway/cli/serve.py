@@ -1,0 +1,39 @@
+"""Verbs that keep running."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated
+
+import typer
+
+from gateway.cli.common import ConfigOption, configuration
+
+
+def serve(config: ConfigOption = None) -> None:
+    """Run the gateway. TERM drains and stops, HUP reads accounts, dialects and routes again."""
+    from gateway import daemon  # noqa: PLC0415
+    from gateway.watch.log import set_up  # noqa: PLC0415
+
+    loaded = configuration(config)
+    set_up(loaded.settings.log.level, loaded.settings.log.format)
+    daemon.run(loaded)
+
+
+def sandbox(
+    bind: Annotated[str, typer.Option(help="host:port")] = "127.0.0.1:8080",
+    user: Annotated[str, typer.Option(help="The login to accept; empty: any.")] = "",
+    password: Annotated[str, typer.Option(envvar="EMAIL2SMS_SANDBOX_PASSWORD", help="Its password.")] = "",
+) -> None:
+    """Run a TargetSMS emulator: /sendsms.php, fake handsets on /, faults by POST /faults."""
+    from aiohttp import web  # noqa: PLC0415
+
+    from gateway.sandbox.platform import Platform  # noqa: PLC0415
+    from gateway.sandbox.web import application  # noqa: PLC0415
+    from gateway.settings.schema import host_and_port  # noqa: PLC0415
+
+    host, port = host_and_port(bind)
+    typer.echo(f"TargetSMS emulator: http://{bind}/sendsms.php  handsets: http://{bind}/", err=True)
+    app = application(Platform(clock=time.time, user=user, password=password))
+    web.run_app(app, host=host, port=port, print=None, access_log=None, loop=asyncio.new_event_loop())

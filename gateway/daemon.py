@@ -1,0 +1,209 @@
+"""The composition root: configuration in, a running gateway out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Coroutine, Iterable
+from contextlib import suppress
+
+import structlog
+from aiohttp import web
+
+from gateway import __version__
+from gateway.providers.http import HttpUpstream
+from gateway.providers.registry import connect
+from gateway.providers.sandbox import SandboxSettings
+from gateway.relay import keeper
+from gateway.relay.worker import Worker
+from gateway.replies.send import Smarthost
+from gateway.sandbox.platform import Platform
+from gateway.sandbox.web import application
+from gateway.service import upkeep
+from gateway.service.credentials import Credentials
+from gateway.service.dispatch import Dispatch
+from gateway.service.intake import Intake
+from gateway.service.post import Post
+from gateway.settings.document import ConfigError
+from gateway.settings.load import Configuration, load
+from gateway.settings.schema import host_and_port
+from gateway.smtp.server import Listener
+from gateway.spool.engine import StoreInUse
+from gateway.spool.migrations import SchemaTooNew
+from gateway.spool.store import Store
+
+log = structlog.get_logger()
+
+DRAIN_S = 20.0
+"""A little less than what systemd and Docker leave before they kill."""
+
+
+class Daemon:
+    """Everything that runs. Start, wait, stop."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Open the store, recover, start the relay, then the doors. Raises ``ConfigError`` for a port in use."""
+        settings = self._configuration.settings
+        self._store = open_store(self._configuration, exclusive=True)
+        await upkeep.recover(self._store, time.time())
+        self._platform = Platform(clock=time.time)
+        self._workers = {name: self._worker(name) for name in settings.providers}
+        self._credentials = Credentials()
+        self.intake = Intake(self._configuration, self._store, self._credentials, self._wake)
+        self._listeners = [
+            Listener(listener, self.intake, settings.server.hostname, self._configuration.tls.get(listener.name))
+            for listener in settings.listeners
+        ]
+        self._run(keeper.expire(self._store))
+        if settings.replies is not None:
+            post = Post(settings.replies, smarthost(self._configuration), self._store, settings.server.hostname)
+            self._run(keeper.send_replies(post))
+        for worker in self._workers.values():
+            self._run(worker.run())
+        await self._open_doors()
+        log.info(
+            "gateway.ready", version=__version__, listeners=[listener.settings.bind for listener in self._listeners]
+        )
+        _notify("READY=1")
+
+    def _worker(self, name: str) -> Worker:
+        settings = self._configuration.settings
+        provider = settings.providers[name]
+        dispatch = Dispatch(
+            name,
+            connect(provider, self._platform),
+            self._store,
+            self._configuration.retry,
+            rate=provider.rate,
+            pause_s=settings.relay.provider_pause,
+        )
+        return Worker(dispatch, provider.max_in_flight)
+
+    async def _open_doors(self) -> None:
+        self._console: web.AppRunner | None = None
+        console = self._configuration.settings.console
+        has_sandbox = any(isinstance(p, SandboxSettings) for p in self._configuration.settings.providers.values())
+        if console is not None and has_sandbox:
+            self._console = web.AppRunner(application(self._platform), access_log=None)
+            await self._console.setup()
+            host, port = host_and_port(console.bind)
+            await self._bind("console.bind", console.bind, web.TCPSite(self._console, host, port).start())
+        for index, listener in enumerate(self._listeners):
+            await self._bind(f"listeners[{index}].bind", listener.settings.bind, listener.start())
+
+    async def _bind(self, key: str, value: str, start: Awaitable[None]) -> None:
+        try:
+            await start
+        except OSError as error:
+            await self.stop()
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise ConfigError(
+                f'{self._configuration.path}: {key}: "{value}": {why}; choose another, or stop what uses it'
+            ) from None
+
+    def _run(self, loop: Coroutine[None, None, None]) -> None:
+        self._tasks.append(asyncio.create_task(loop))
+
+    def _wake(self, providers: Iterable[str]) -> None:
+        for name in providers:
+            if worker := self._workers.get(name):
+                worker.wake()
+
+    def reload(self) -> None:
+        """HUP: accounts, dialects and routes change all together, or nothing does."""
+        try:
+            fresh = load(self._configuration.path)
+        except ConfigError as fault:
+            log.error("config.refused", why=str(fault), alert=True)  # noqa: TRY400 (no bug of ours: no traceback)
+            return
+        if fixed := _needs_restart(self._configuration, fresh):
+            log.error("config.refused", why=f"changed, but only a restart applies it: {', '.join(fixed)}", alert=True)
+            return
+        self._configuration = self.intake.configuration = fresh
+        log.info("config.reloaded", accounts=len(fresh.directory.accounts))
+
+    async def serve(self) -> None:
+        """Run until TERM or INT, then drain."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        await self.start()
+        await self._stopping.wait()
+        _notify("STOPPING=1")
+        await self.stop()
+
+    async def stop(self) -> None:
+        """No new mail, the mails and calls in flight to their end, then the store."""
+        log.info("gateway.stopping")
+        await asyncio.gather(*(listener.stop(DRAIN_S) for listener in self._listeners))
+        for task in self._tasks:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(worker.drain(DRAIN_S) for worker in self._workers.values()))
+        if self._console is not None:
+            await self._console.cleanup()
+        self._credentials.close()
+        self._store.close()
+        log.info("gateway.stopped")
+
+
+def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
+    """The store of this configuration. Raises ``ConfigError`` when it cannot be used."""
+    where = f"{configuration.path}: store.url"
+    try:
+        return Store.open(configuration.store_url, exclusive=exclusive)
+    except StoreInUse as error:
+        raise ConfigError(f"{where}: {error}: another gateway serves from it; stop that one first") from None
+    except SchemaTooNew as error:
+        raise ConfigError(f"{where}: written by a newer version (schema {error}); install that version") from None
+    except OSError as error:
+        raise ConfigError(f"{where}: {error.filename or ''}: {error.strerror}; mend the folder's permissions") from None
+
+
+def upstream(configuration: Configuration, name: str) -> HttpUpstream:
+    """A provider account of this configuration, for a question from the command line."""
+    return connect(configuration.settings.providers[name], Platform(clock=time.time))
+
+
+def smarthost(configuration: Configuration) -> Smarthost:
+    """Where reply mails go."""
+    replies = configuration.settings.replies
+    assert replies is not None
+    return Smarthost(
+        replies.smarthost,
+        user=replies.user,
+        password=replies.password.get_secret_value() if replies.password else None,
+        hostname=configuration.settings.server.hostname,
+    )
+
+
+def _needs_restart(old: Configuration, new: Configuration) -> list[str]:
+    sections = ("server", "store", "listeners", "providers", "replies", "relay", "console", "log")
+    return [name for name in sections if getattr(old.settings, name) != getattr(new.settings, name)]
+
+
+def _notify(state: str) -> None:
+    """Tell systemd (sd_notify(3)): a datagram to the socket that it names."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
+
+
+def run(configuration: Configuration) -> None:
+    """``email2sms serve``. Raises ``ConfigError``."""
+    import uvloop  # noqa: PLC0415  (not on every platform that the tools run on)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(Daemon(configuration).serve())

@@ -1,0 +1,42 @@
+"""What happens by itself: replies leave, jobs grow old."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gateway.service import upkeep
+from gateway.service.post import Post
+
+if TYPE_CHECKING:
+    from gateway.spool.store import Store
+
+log = structlog.get_logger()
+
+LOOK_AGAIN_S = 1.0
+EXPIRE_EVERY_S = 5.0
+AFTER_FAULT_S = 5.0
+
+
+async def send_replies(post: Post) -> None:
+    """Until cancelled."""
+    while True:
+        try:
+            due_s = await post.send_due()
+        except Exception:
+            log.exception("relay.fault", what="replies")
+            due_s = AFTER_FAULT_S
+        await asyncio.sleep(LOOK_AGAIN_S if due_s is None else min(LOOK_AGAIN_S, due_s))
+
+
+async def expire(store: Store) -> None:
+    """Until cancelled."""
+    while True:
+        try:
+            await upkeep.expire(store, time.time())
+        except Exception:
+            log.exception("relay.fault", what="expiry")
+        await asyncio.sleep(EXPIRE_EVERY_S)

@@ -1,0 +1,1 @@
+"""What a person or a program may do with the gateway. The doors (smtp, cli, web) and the relay stand on it."""

@@ -1,0 +1,76 @@
+"""Proving a credential without stopping the loop: argon2 in a thread, good secrets remembered by a keyed hash."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from gateway.model import Credential, Password
+from gateway.policy.accounts import Account, proves
+from gateway.verdicts import TEMPORARY_FAULT, Refused
+
+_MAX_WAITING = 64
+"""Derivations in the queue. Beyond, clients come again later: a flood of wrong passwords must not pile up."""
+_MAX_REMEMBERED = 10_000
+
+
+class Credentials:
+    """One for each process. Remembers only what was right, and only as an HMAC under a key of this process."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._good: set[bytes] = set()
+        self._hasher = PasswordHasher()
+        self._decoy = self._hasher.hash(secrets.token_hex())
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="argon2")
+        self._waiting = 0
+
+    async def prove(self, account: Account | None, credential: Credential) -> bool:
+        """Whether the credential is the account's. An unknown login takes as long as a wrong password.
+
+        Raises ``Refused`` (a temporary fault) when too many derivations wait.
+        """
+        if not isinstance(credential, Password):
+            return account is not None and proves(account, credential, self._never)
+        if account is not None and account.password_hash is None:
+            return proves(account, credential, self._never)
+        known = account.password_hash if account is not None else None
+        remembered = hmac.digest(self._key, f"{known}\0{credential.password}".encode(), "sha256")
+        if known is not None and remembered in self._good:
+            return True
+        right = await self._derive(known or self._decoy, credential.password)
+        if right and known is not None:
+            if len(self._good) >= _MAX_REMEMBERED:
+                self._good.clear()
+            self._good.add(remembered)
+            return True
+        return False
+
+    async def _derive(self, password_hash: str, password: str) -> bool:
+        if self._waiting >= _MAX_WAITING:
+            raise Refused(TEMPORARY_FAULT)
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, self._verify, password_hash, password)
+        finally:
+            self._waiting -= 1
+
+    def _verify(self, password_hash: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    @staticmethod
+    def _never(_password_hash: str, _password: str) -> bool:
+        raise AssertionError("a hash is verified in the thread only")
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)

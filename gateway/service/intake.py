@@ -1,0 +1,210 @@
+"""A mail comes in: judged, committed, answered. 250 is said only after ``accept`` has returned."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from gateway.model import Accepted, Door, Dropped, Envelope, Password
+from gateway.replies.guard import why_silent
+from gateway.replies.wording import smtp_line
+from gateway.service.credentials import Credentials
+from gateway.service.ids import queue_id
+from gateway.service.judge import Case, dialect_of, judge, recipient_refusal
+from gateway.settings.load import Configuration
+from gateway.spool.put import Put, StoredMail
+from gateway.spool.store import Store
+from gateway.verdicts import Kind, Refusal
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the door says. Without a refusal: accepted, and on the disk."""
+
+    queue_id: str
+    refusal: Refusal | None = None
+    dropped: tuple[Dropped, ...] = ()
+    """Destinations that are not sent to; LMTP answers for them one by one."""
+    duplicate: bool = False
+
+    @property
+    def line(self) -> str:
+        """The SMTP reply for the mail as a whole, enhanced status included."""
+        if self.refusal is not None:
+            return smtp_line(self.refusal)
+        return f"250 2.0.0 OK queued as {self.queue_id}"
+
+    def line_for(self, recipient: str) -> str:
+        """The LMTP reply for one recipient (RFC 2033 §4.2)."""
+        refusals = [drop.refusal for drop in self.dropped if drop.asked.recipient.lower() == recipient.lower()]
+        return smtp_line(refusals[0]) if refusals and self.refusal is None else self.line
+
+
+class Intake:
+    """The doors' side of the service. ``configuration`` is replaced as a whole on a reload."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        store: Store,
+        credentials: Credentials,
+        wake: Callable[[Iterable[str]], None] = lambda providers: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.configuration = configuration
+        self._store = store
+        self._credentials = credentials
+        self._wake = wake
+        self._clock = clock
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock()
+
+    def new_queue_id(self) -> str:
+        """For a mail that is about to come in."""
+        return queue_id(self._clock())
+
+    def refusal_at_rcpt(self, recipient: str, *, early: bool) -> str | None:
+        """The SMTP reply that refuses this recipient; None when the address is ours. No open relay: step 3."""
+        refusal = recipient_refusal(recipient, self.configuration, early=early)
+        return smtp_line(refusal) if refusal else None
+
+    def dialect_name(self, recipient: str) -> str:
+        """A mail goes to recipients of one dialect; the door sends clients away with others."""
+        dialect = dialect_of(recipient, self.configuration.dialects)
+        return dialect.name if dialect else ""
+
+    async def login(self, login: str, password: str) -> bool:
+        """SMTP AUTH. Raises ``Refused`` (a temporary fault) when too many clients log in at once."""
+        credential = Password(login, password)
+        return await self._credentials.prove(self.configuration.directory.claimed(credential), credential)
+
+    async def explain(self, envelope: Envelope, raw: bytes) -> Case:
+        """What would happen with this mail."""
+        return await judge(envelope, raw, self.configuration, self._credentials)
+
+    async def accept(self, envelope: Envelope, raw: bytes) -> Answer:
+        """Judge, commit, answer. Any exception means: nothing is known to be stored, the client keeps the mail."""
+        case = await self.explain(envelope, raw)
+        answer_to = self._answer_to(case)
+        refusal = case.refusal or _nothing_left(case.accepted)
+        if refusal is not None and not (envelope.answer_by_mail and answer_to and refusal.verdict.kind is Kind.REFUSE):
+            _log_refused(case, refusal, "dialogue")
+            return Answer(envelope.queue_id, refusal)
+        put = await self._store.put(self._stored(case, answer_to))
+        return self._committed(case, put, answer_to)
+
+    def _committed(self, case: Case, put: Put, answer_to: str | None) -> Answer:
+        if put.refusal is not None:
+            _log_refused(case, put.refusal, "dialogue")
+            return Answer(put.queue_id, put.refusal)
+        if put.duplicate:
+            log.info("mail.duplicate", queue_id=case.envelope.queue_id, first=put.queue_id)
+            return Answer(put.queue_id, duplicate=True)
+        if case.refusal is not None:
+            _log_refused(case, case.refusal, "reply")
+        if (accepted := case.accepted) is not None:
+            self._wake({job.route[0] for job in accepted.jobs})
+            log.info(
+                "mail.accepted",
+                queue_id=put.queue_id,
+                account=accepted.account,
+                dialect=case.submission.dialect if case.submission else "",
+                jobs=len(accepted.jobs),
+                dropped=len(accepted.dropped),
+                verified_by=accepted.verified_by,
+            )
+        return Answer(put.queue_id, dropped=case.accepted.dropped if case.accepted else ())
+
+    def _answer_to(self, case: Case) -> str | None:
+        """The address that may get reply mails about this one."""
+        replies = self.configuration.settings.replies
+        if replies is None:
+            return None
+        automatic = case.opened.automatic if case.opened else ""
+        silent = why_silent(case.envelope, automatic, case.verified, self._is_ours)
+        return None if silent else case.envelope.reverse_path
+
+    def _is_ours(self, address: str) -> bool:
+        replies = self.configuration.settings.replies
+        is_sender = replies is not None and address.lower() == replies.sender.lower()
+        return is_sender or dialect_of(address, self.configuration.dialects) is not None
+
+    def _stored(self, case: Case, answer_to: str | None) -> StoredMail:
+        accepted, submission, envelope = case.accepted, case.submission, case.envelope
+        if accepted is not None and envelope.door is Door.LMTP:
+            accepted = replace(accepted, dropped=())  # the MTA is told in the dialogue, and tells the sender
+        replies = self.configuration.settings.replies
+        return StoredMail(
+            envelope=envelope,
+            dialect=case.dialect.name if case.dialect else "",
+            account=accepted.account if accepted else submission.credential.login if submission else None,
+            originator=submission.originator[:32] if submission else None,
+            message_id=case.opened.message_id if case.opened else "",
+            language=case.language or (replies.language if replies else "en"),
+            reply_to=answer_to,
+            accepted=accepted,
+            refusal=case.refusal,
+            dedup_key=_dedup_key(case),
+            copy=_copy(case),
+            notes=case.notes,
+        )
+
+
+def _nothing_left(accepted: Accepted | None) -> Refusal | None:
+    """Every destination was dropped: where a mail is refused in the dialogue, the first verdict stands for all."""
+    if accepted is None or accepted.jobs or not accepted.dropped:
+        return None
+    return accepted.dropped[0].refusal
+
+
+def _dedup_key(case: Case) -> bytes | None:
+    """Equal for one mail that an MTA delivers twice. A mail without a Message-ID is never taken for another:
+    a device that sends the same alarm again means it."""
+    if case.accepted is None or case.mail is None or not case.mail.message_id:
+        return None
+    envelope = case.envelope
+    parts = (
+        case.mail.message_id,
+        envelope.identity or envelope.peer,
+        envelope.reverse_path,
+        *sorted(envelope.recipients),
+        case.mail.subject,
+        case.mail.text,
+    )
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
+
+
+def _copy(case: Case) -> str | None:
+    """What is kept for people to look at. A mail that was not understood may hold a password anywhere: only
+    its safe header fields are kept."""
+    if case.mail is None:
+        return None
+    lines = [f"{name}: {value}" for name, value in case.mail.safe_headers]
+    if case.submission is not None:
+        lines += [f"Subject: {case.mail.subject}", "", case.mail.text]
+    copy = "\n".join(lines)
+    for secret in case.submission.secrets if case.submission else ():
+        copy = copy.replace(secret, "***")
+    return copy
+
+
+def _log_refused(case: Case, refusal: Refusal, how: str) -> None:
+    log.warning(
+        "mail.refused",
+        queue_id=case.envelope.queue_id,
+        verdict=refusal.code,
+        reason=refusal.reason.key,
+        answered=how,
+        listener=case.envelope.listener,
+        peer=case.envelope.peer,
+        sender=case.envelope.reverse_path,
+        account=case.account.login if case.account else None,
+    )

@@ -1,0 +1,153 @@
+"""A mail, judged: the steps of the admission in SPEC's order. Stores nothing, sends nothing.
+
+The doors' intake and ``email2sms parse`` share it, so what is explained is what happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
+
+from gateway.dialects import Dialect, split_address
+from gateway.mail.read import OpenedMail, open_mail, read
+from gateway.model import Accepted, Envelope, Note, ReceivedEmail, Submission
+from gateway.policy import checks
+from gateway.policy.accounts import Account
+from gateway.policy.decide import decide
+from gateway.service.credentials import Credentials
+from gateway.settings.load import Configuration
+from gateway.sms import numbers
+from gateway.verdicts import RELAY_DENIED, Refusal, Refused
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_LARGE = 200_000
+"""Bytes from which a mail is taken apart in a thread, so that the loop does not stutter."""
+
+
+@dataclass(slots=True)
+class Case:
+    """What is known of a mail so far; filled step by step, complete when there is a decision or a refusal."""
+
+    envelope: Envelope
+    opened: OpenedMail | None = None
+    dialect: Dialect | None = None
+    mail: ReceivedEmail | None = None
+    submission: Submission | None = None
+    account: Account | None = None
+    verified: str = ""
+    accepted: Accepted | None = None
+    refusal: Refusal | None = None
+    early_notes: list[Note] = field(default_factory=list)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The story so far, in order."""
+        parts: list[Sequence[Note]] = [self.early_notes]
+        if self.mail is not None:
+            parts.append(self.mail.notes)
+        elif self.opened is not None:
+            parts.append(self.opened.notes)
+        parts += [found.notes for found in (self.submission, self.accepted) if found is not None]
+        if self.refusal is not None:
+            reason = self.refusal.reason.key
+            parts.append([Note("policy", f"refused: {self.refusal.code}", {"why": reason, **self.refusal.values})])
+        return tuple(note for part in parts for note in part)
+
+    @property
+    def language(self) -> str | None:
+        """Of the account that the mail names."""
+        return self.account.language if self.account is not None else None
+
+
+def dialect_of(recipient: str, dialects: Sequence[Dialect]) -> Dialect | None:
+    """The dialect that a mail to this recipient is written in; service addresses come before whole domains."""
+    return next((dialect for dialect in dialects if dialect.claims(recipient)), None)
+
+
+def recipient_refusal(recipient: str, configuration: Configuration, *, early: bool) -> Refusal | None:
+    """Step 3, at RCPT: whether the address is ours at all.
+
+    ``early``: the client wants refusals in the dialogue, so a local part of digits that is no number
+    is refused here, where the other recipients can still be taken.
+    """
+    dialect = dialect_of(recipient, configuration.dialects)
+    if dialect is None:
+        return Refusal(RELAY_DENIED)
+    local = split_address(recipient)[0]
+    if early and dialect.name == "address" and local.isdigit() and not configuration.directory.knows(local):
+        try:
+            numbers.parse(local)
+        except Refused as refused:
+            return refused.refusal
+    return None
+
+
+async def judge(envelope: Envelope, raw: bytes, configuration: Configuration, credentials: Credentials) -> Case:
+    """Steps 2 to 10. A refusal ends in ``Case.refusal``; anything else that is raised is a fault of ours."""
+    case = Case(envelope)
+    case.early_notes.append(_arrival(envelope, len(raw)))
+    try:
+        await _steps(case, raw, configuration, credentials)
+    except Refused as refused:
+        case.refusal = refused.refusal
+        case.verified = case.verified or _verified(case, configuration)
+    return case
+
+
+async def _steps(case: Case, raw: bytes, configuration: Configuration, credentials: Credentials) -> None:
+    envelope, directory = case.envelope, configuration.directory
+    case.opened = await _maybe_in_thread(len(raw), open_mail, raw)
+    checks.sender_is_somebodys(envelope, case.opened.from_addresses, directory)
+    case.dialect = _common_dialect(envelope.recipients, configuration.dialects)
+    case.mail = await _maybe_in_thread(len(raw), read, case.opened, case.dialect.charset)
+    case.submission = submission = case.dialect.parse(case.mail, envelope.recipients, directory.knows)
+    case.account = directory.claimed(submission.credential)
+    case.verified = checks.verified_by(envelope, case.account)
+    checks.sender_is_verified(envelope, submission, case.verified)
+    checks.password_fits(submission)
+    proven = await credentials.prove(case.account, submission.credential)
+    account = checks.account_is_proven(case.account, proven)
+    checks.sender_is_the_accounts(envelope, case.mail.from_addresses, account)
+    validity_s = configuration.settings.relay.validity
+    case.accepted = decide(envelope, submission, account, case.verified, configuration.routes, validity_s)
+
+
+async def _maybe_in_thread(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return function(*args, **kwargs) if size < _LARGE else await asyncio.to_thread(function, *args, **kwargs)
+
+
+def _common_dialect(recipients: Sequence[str], dialects: Sequence[Dialect]) -> Dialect:
+    found = {id(dialect): dialect for dialect in (dialect_of(recipient, dialects) for recipient in recipients)}
+    dialect = next(iter(found.values()), None)
+    if dialect is None or len(found) > 1:  # the SMTP door lets no such mail in; a pipe might
+        raise Refused(RELAY_DENIED)
+    return dialect
+
+
+def _verified(case: Case, configuration: Configuration) -> str:
+    """Who may be answered by mail although no account was reached: the network or the login vouches."""
+    envelope = case.envelope
+    login = configuration.directory.accounts.get(envelope.identity or "")
+    verified = checks.verified_by(envelope, login)
+    if verified == "SMTP AUTH" and (login is None or not login.allows_sender((envelope.reverse_path,))):
+        return ""
+    return verified
+
+
+def _arrival(envelope: Envelope, size: int) -> Note:
+    values: dict[str, str | int] = {
+        "listener": envelope.listener,
+        "bytes": size,
+        "recipients": len(envelope.recipients),
+    }
+    if envelope.peer:
+        values["peer"] = envelope.peer
+    if envelope.identity:
+        values["login"] = envelope.identity
+    if envelope.tls:
+        values["tls"] = "yes"
+    return Note("door", f"came in by {envelope.door.value}", values)

@@ -1,0 +1,78 @@
+"""Reply mails leave: render once, send until the smarthost takes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from gateway.model import Reply
+from gateway.replies.render import render
+from gateway.replies.send import Postponed, Smarthost, Undeliverable
+from gateway.settings.schema import RepliesSettings
+from gateway.spool import outbox
+from gateway.spool.outbox import Outgoing
+from gateway.spool.store import Store
+
+log = structlog.get_logger()
+
+BATCH = 20
+FIRST_RETRY_S = 60.0
+MAX_RETRY_S = 3600.0
+
+
+class Post:
+    """The outbox's way to the smarthost."""
+
+    def __init__(
+        self,
+        settings: RepliesSettings,
+        smarthost: Smarthost,
+        store: Store,
+        hostname: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._smarthost = smarthost
+        self._store = store
+        self._hostname = hostname
+        self._clock = clock
+
+    async def send_due(self) -> float | None:
+        """Send what is due. Seconds until there is more; None when nothing waits."""
+        for item in await self._store.read(lambda connection: outbox.due(connection, self._clock(), BATCH)):
+            await self._send(item)
+        due_at = await self._store.read(outbox.next_due)
+        return None if due_at is None else max(0.0, due_at - self._clock())
+
+    async def _send(self, item: Outgoing) -> None:
+        now = self._clock()
+        if item.message is None and item.notice.refusal is None and not item.notice.told:
+            return await self._finish(item, "suppressed", "nothing left to tell")
+        hour_ago = now - 3600
+        if await self._store.read(lambda c: outbox.sent_since(c, item.notice.to, hour_ago)) >= self._settings.per_hour:
+            return await self._finish(item, "suppressed", "too many replies to this address")
+        try:
+            message = item.message or await self._render(item)
+            await self._smarthost.send(Reply(item.notice.to, message))
+        except Undeliverable as error:
+            return await self._finish(item, "dropped", str(error))
+        except Postponed as error:
+            wait_s = min(MAX_RETRY_S, FIRST_RETRY_S * 2.0 ** min(item.tries, 10))
+            if now + wait_s > item.expires_at:
+                return await self._finish(item, "dropped", str(error))
+            why = str(error)
+            log.warning("reply.postponed", queue_id=item.notice.mail_id, why=why, seconds=wait_s)
+            return await self._store.write(lambda c: outbox.postpone(c, item.id, now + wait_s, why))
+        return await self._finish(item, "sent", "")
+
+    async def _render(self, item: Outgoing) -> bytes:
+        reply = render(item.notice, sender=self._settings.sender, hostname=self._hostname, now=self._clock())
+        await self._store.write(lambda connection: outbox.rendered(connection, item, reply.message))
+        return reply.message
+
+    async def _finish(self, item: Outgoing, state: str, error: str) -> None:
+        await self._store.write(lambda connection: outbox.finish(connection, item.id, state, self._clock(), error))
+        write = log.info if state == "sent" else log.warning
+        write(f"reply.{state}", queue_id=item.notice.mail_id, why=error or None)

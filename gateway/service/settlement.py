@@ -1,0 +1,141 @@
+"""Outcome of a call → what the store records: the next state, who tries next and when. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.lifecycle import Event, State, after
+from gateway.model import Attempt, Deferred, Note, Outcome, Rejected, Scope, Submitted, Uncertain
+from gateway.policy.retry import RetryPolicy, backoff, next_provider
+from gateway.spool.claims import Settlement
+from gateway.verdicts import ANSWER_LOST, VALIDITY_PASSED, Refusal
+
+FIRST_REPEAT_S = 2.0
+"""After a lost answer, the same request goes out again after this long …"""
+RESOLVE_WITHIN_S = 50.0
+"""… and for the last time this long after the first one: ten seconds before a window of a minute ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the decision needs to know besides the outcome."""
+
+    retry: RetryPolicy
+    resolvable: bool
+    """The provider refuses identical requests for a while, so a repeat tells what became of the first."""
+    now: float
+    boot_seconds: float
+    chance: float
+
+
+def settlement(attempt: Attempt, outcome: Outcome, terms: Terms) -> Settlement:
+    """What to record."""
+    match outcome:
+        case Submitted():
+            return _submitted(attempt, outcome, terms)
+        case Rejected():
+            return _rejected(attempt, outcome, terms)
+        case Deferred():
+            return _deferred(attempt, outcome, terms)
+        case Uncertain():
+            return _uncertain(attempt, outcome, terms)
+
+
+def _settled(attempt: Attempt, event: Event, terms: Terms, outcome: str, **details: Any) -> Settlement:
+    """``details`` are fields of ``Settlement`` that differ from: nothing more to do, nobody to tell."""
+    usual: dict[str, Any] = {"provider": attempt.provider, "due_at": None, "tries": 0, "why": ""}
+    settled = Settlement(
+        attempt=attempt,
+        event=event,
+        state=after(State.SUBMITTING, event),
+        outcome=outcome,
+        at=terms.now,
+        **{**usual, **details},
+    )
+    return replace(settled, notes=(_note(settled),))
+
+
+def _note(settled: Settlement) -> Note:
+    values: dict[str, str | int] = {"provider": settled.attempt.provider, "attempt": settled.attempt.number}
+    if settled.why:
+        values["why"] = settled.why
+    if settled.provider_id:
+        values["provider_id"] = settled.provider_id
+    if settled.refusal is not None:
+        values["verdict"] = settled.refusal.code
+    return Note("provider", settled.outcome, values)
+
+
+def _submitted(attempt: Attempt, outcome: Submitted, terms: Terms) -> Settlement:
+    """A remark means that the sender should know: held until the bill is paid, or seen but without an id."""
+    return _settled(
+        attempt,
+        Event.ACK,
+        terms,
+        "submitted",
+        why=outcome.remark,
+        provider_id=outcome.provider_id,
+        notify=bool(outcome.remark),
+    )
+
+
+def _rejected(attempt: Attempt, outcome: Rejected, terms: Terms) -> Settlement:
+    route, provider = attempt.job.route, attempt.provider
+    position = route.index(provider) if provider in route else len(route)
+    if outcome.other_route and not attempt.repeats and position + 1 < len(route):
+        why = f"{provider} refused: {outcome.refusal.reason.key}"
+        return _settled(
+            attempt, Event.DEFER, terms, "rerouted", why=why, provider=route[position + 1], due_at=terms.now
+        )
+    return _settled(attempt, Event.NACK, terms, "rejected", refusal=outcome.refusal, notify=True)
+
+
+def _deferred(attempt: Attempt, outcome: Deferred, terms: Terms) -> Settlement:
+    if attempt.repeats:  # the repeat was certainly not taken, which says nothing of the first request
+        return _uncertain(attempt, Uncertain(outcome.why), terms)
+    tries = attempt.tries + (outcome.scope is Scope.ROUTE)
+    provider = next_provider(attempt.job.route, attempt.provider, outcome, tries, terms.retry)
+    wait_s = outcome.after_s
+    if wait_s is None:
+        wait_s = backoff(terms.retry, tries, terms.chance) if outcome.scope is Scope.ROUTE else 0.0
+    if provider != attempt.provider:
+        tries, wait_s = 0, 0.0
+    if terms.now + wait_s >= attempt.job.expires_at:
+        return _settled(
+            attempt,
+            Event.EXPIRE,
+            terms,
+            "expired",
+            why=outcome.why,
+            refusal=Refusal(VALIDITY_PASSED),
+            notify=True,
+        )
+    return _settled(
+        attempt,
+        Event.DEFER,
+        terms,
+        "deferred",
+        why=outcome.why,
+        provider=provider,
+        due_at=terms.now + wait_s,
+        tries=tries,
+    )
+
+
+def _uncertain(attempt: Attempt, outcome: Uncertain, terms: Terms) -> Settlement:
+    """Once the window can prove nothing any more, nobody sends again: the operator and the sender are told."""
+    wait_s = FIRST_REPEAT_S * 2.0 ** min(attempt.tries, 4)
+    deadline = attempt.send_before if attempt.repeats else terms.boot_seconds + RESOLVE_WITHIN_S
+    if terms.resolvable and terms.boot_seconds + wait_s < deadline:
+        return _settled(
+            attempt,
+            Event.LOSE,
+            terms,
+            "uncertain",
+            why=outcome.why,
+            due_at=terms.now + wait_s,
+            tries=attempt.tries + 1,
+        )
+    refusal = Refusal(ANSWER_LOST, {"provider": attempt.provider})
+    return _settled(attempt, Event.LOSE, terms, "uncertain", why=outcome.why, refusal=refusal, notify=True)

@@ -1,0 +1,1 @@
+"""The configuration: YAML files → one immutable, checked ``Configuration``. A reload makes a new one."""

@@ -1,0 +1,337 @@
+"""Files → ``Configuration``: everything checked that can be checked without starting."""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from gateway.dialects import Dialect
+from gateway.dialects.address import AddressDialect
+from gateway.dialects.template import TemplateDialect
+from gateway.policy.accounts import Account, Directory, address_pattern, key_digest
+from gateway.policy.retry import RetryPolicy
+from gateway.policy.routing import Route
+from gateway.settings.document import ConfigError, Document, Key, read
+from gateway.settings.schema import (
+    AccountSettings,
+    AccountsFile,
+    DialectsSettings,
+    GatewaySettings,
+    ListenerSettings,
+    RelaySettings,
+)
+from gateway.sms import numbers, originator
+from gateway.verdicts import Refused
+
+Model = TypeVar("Model", bound=BaseModel)
+_SECRETS = ("password", "key", "secret", "token", "api_keys")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One checked state of all files."""
+
+    path: Path
+    settings: GatewaySettings
+    directory: Directory
+    dialects: tuple[Dialect, ...]
+    routes: tuple[Route, ...]
+    retry: RetryPolicy
+    tls: Mapping[str, ssl.SSLContext]
+    """By the listener's name."""
+    store_url: str
+    """With an absolute path."""
+
+
+def load(path: Path) -> Configuration:
+    """Read ``gateway.yaml`` and the files that it names. Raises ``ConfigError`` with one line for each fault."""
+    path = path.resolve()
+    document = read(path)
+    settings = _validated(GatewaySettings, document)
+    accounts_path = path.parent / settings.accounts_file
+    if not accounts_path.exists():
+        raise ConfigError(
+            f"{document.at(('accounts_file',))}: {accounts_path} does not exist; make it or mend the path"
+        )
+    accounts_document = read(accounts_path)
+    accounts = _validated(AccountsFile, accounts_document).accounts
+    faults = [
+        *(document.at(key) + ": " + what for key, what in _gateway_faults(settings, accounts)),
+        *(accounts_document.at(key) + ": " + what for key, what in _account_faults(accounts)),
+    ]
+    if faults:
+        raise ConfigError("\n".join(faults))
+    default_language = settings.replies.language if settings.replies else "en"
+    return Configuration(
+        path=path,
+        settings=settings,
+        directory=Directory.of(_account(account, default_language) for account in accounts),
+        dialects=tuple(_dialects(settings.dialects)),
+        routes=tuple(Route(route.prefix, route.providers) for route in settings.routes),
+        retry=_retry(settings.relay),
+        tls={
+            listener.name: _tls(listener, path.parent, document.at(("listeners", index, "tls")))
+            for index, listener in enumerate(settings.listeners)
+            if listener.tls is not None
+        },
+        store_url=_store_url(settings, path.parent),
+    )
+
+
+def _store_url(settings: GatewaySettings, folder: Path) -> str:
+    url = settings.store.url
+    path = settings.server.data_dir / "gateway.db" if url is None else Path(url.removeprefix("sqlite:///"))
+    return f"sqlite:///{(folder / path).resolve()}"
+
+
+# ── single values ────────────────────────────────────────────────────────────────────────────
+
+
+def _validated(model: type[Model], document: Document) -> Model:
+    if not isinstance(document.content, dict):
+        raise ConfigError(f"{document.path}:1: not a mapping; write keys such as {', '.join(model.model_fields)}")
+    try:
+        return model.model_validate(_without_empty(document.content), context={"folder": document.path.parent})
+    except ValidationError as error:
+        raise ConfigError("\n".join(_fault(document, model, item) for item in error.errors())) from None
+
+
+def _without_empty(content: Any) -> Any:
+    """A key without a value means the default, as in most YAML configurations."""
+    if isinstance(content, dict):
+        return {key: _without_empty(value) for key, value in content.items() if value is not None}
+    if isinstance(content, list):
+        return [_without_empty(item) for item in content]
+    return content
+
+
+def _fault(document: Document, model: type[BaseModel], item: Any) -> str:
+    key = _existing(document, tuple(item["loc"]))
+    name, value = str(key[-1]) if key else "", _value(document.content, key)
+    match item["type"]:
+        case "extra_forbidden":
+            what = f"unknown key{_suggestion(document, model, key)}"
+        case "missing":
+            what = "missing; add it"
+        case "union_tag_invalid":
+            what = f"{_shown('driver', item['ctx']['tag'])} is no driver; one of {item['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            what = "missing the key driver; add e.g. driver: targetsms"
+        case "value_error":
+            reason = str(item["ctx"]["error"])
+            what = reason if isinstance(value, dict) else f"{_shown(name, value)}: {reason}"
+        case "literal_error":
+            what = f"{_shown(name, value)}: one of {item['ctx']['expected']}"
+        case "string_pattern_mismatch":
+            what = f"{_shown(name, value)}: does not look right; expected the pattern {item['ctx']['pattern']}"
+        case _:
+            reason = item["msg"].removeprefix("Input should be ")
+            what = f"{_shown(name, value)}: expected {reason}"
+    return f"{document.at(key)}: {what}"
+
+
+def _existing(document: Document, loc: tuple[str | int, ...]) -> Key:
+    """pydantic's location without the union tags and validator names that it mixes in."""
+    key: Key = ()
+    for index, part in enumerate(loc):
+        if (*key, part) in document.lines or index == len(loc) - 1:
+            key = (*key, part)
+    return key
+
+
+def _value(content: Any, key: Key) -> Any:
+    for part in key:
+        try:
+            content = content[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return content
+
+
+def _shown(name: str, value: Any) -> str:
+    if any(secret in name for secret in _SECRETS):
+        return "(hidden)"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return '"' + str(value)[:60] + '"'
+
+
+def _suggestion(document: Document, model: type[BaseModel], key: Key) -> str:
+    known = sorted(_keys_near(model, document.content, key[:-1]))
+    close = difflib.get_close_matches(str(key[-1]), known, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(known)}"
+
+
+def _keys_near(model: type[BaseModel], content: Any, key: Key) -> Iterator[str]:
+    """The keys of the section at ``key``, found through the JSON Schema: it knows unions and containers."""
+    schema = model.model_json_schema()
+    definitions, node = schema.get("$defs", {}), schema
+    for part in key:
+        content = _value(content, (part,))
+        if isinstance(part, int):
+            node = node.get("items", {})
+        else:
+            node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
+        for choice in (node, *node.get("anyOf", ())):
+            if "items" in choice:
+                node = choice
+        mapping = node.get("discriminator", {}).get("mapping", {})
+        reference = (
+            mapping.get(_value(content, ("driver",)))
+            or node.get("$ref")
+            or next((c["$ref"] for c in node.get("anyOf", ()) if "$ref" in c), None)
+        )
+        if reference:
+            node = definitions[reference.rsplit("/", 1)[1]]
+    yield from node.get("properties", ())
+
+
+# ── what single values cannot show ───────────────────────────────────────────────────────────
+
+
+def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, ...]) -> Iterator[tuple[Key, str]]:
+    names: set[str] = set()
+    for index, listener in enumerate(settings.listeners):
+        key = ("listeners", index)
+        if listener.name in names:
+            yield (*key, "name"), f'"{listener.name}" is the name of another listener; choose one of its own'
+        names.add(listener.name)
+        if fault := _verification_fault(listener, accounts):
+            yield key, fault
+        if listener.answers_by_mail and listener.on_refusal and settings.replies is None:
+            yield (*key, "on_refusal"), '"reply" needs the section replies; add it, or say reject'
+    if settings.dialects.template is None and settings.dialects.address is None:
+        yield ("dialects",), "no dialect; give template, address or both"
+    for dialect_key, dialect in (("template", settings.dialects.template), ("address", settings.dialects.address)):
+        if dialect is not None and (fault := _charset_fault(dialect.charset)):
+            yield ("dialects", dialect_key, "charset"), fault
+    for index, route in enumerate(settings.routes):
+        for name in route.providers:
+            if name not in settings.providers:
+                yield ("routes", index, "providers"), f'"{name}" is no provider; one of {", ".join(settings.providers)}'
+
+
+def _verification_fault(listener: ListenerSettings, accounts: tuple[AccountSettings, ...]) -> str:
+    """SPEC: a public listener with no way to verify a sender does not start by accident."""
+    can_verify = (
+        listener.trust
+        or listener.tls is not None
+        or listener.bind.startswith("unix:")
+        or listener.accept_unverified
+        or any(account.networks for account in accounts)
+    )
+    if can_verify:
+        return ""
+    return (
+        f'"{listener.name}" can verify no sender; add trust: [your networks], or tls (for SMTP AUTH), '
+        "or networks to an account; accept_unverified: true lets anybody who knows a password in"
+    )
+
+
+def _charset_fault(charset: str) -> str:
+    try:
+        codecs.lookup(charset)
+    except LookupError:
+        return f'"{charset}" is no charset; e.g. windows-1251, utf-8, koi8-r'
+    return ""
+
+
+def _account_faults(accounts: tuple[AccountSettings, ...]) -> Iterator[tuple[Key, str]]:
+    logins: set[str] = set()
+    keys: set[str] = set()
+    for index, account in enumerate(accounts):
+        key = ("accounts", index)
+        if account.login in logins:
+            yield (*key, "login"), f'"{account.login}" is the login of another account; logins are unique'
+        logins.add(account.login)
+        if account.password and account.password_hash:
+            yield (*key, "password_hash"), "give password or password_hash, not both"
+        for api_key in account.api_keys:
+            if len(api_key) < 6 or api_key in keys:
+                yield (*key, "api_keys"), "a key is shorter than 6 characters or another account's; make a new one"
+            keys.add(api_key)
+        for name in account.originators:
+            if name != "*" and not originator.is_wellformed(name):
+                yield (*key, "originators"), f'"{name}": at most 11 letters and digits, or at most 15 digits'
+        yield from _number_faults(key, account)
+
+
+def _number_faults(key: Key, account: AccountSettings) -> Iterator[tuple[Key, str]]:
+    fields: list[tuple[Key, tuple[str, ...]]] = [(("stop_list",), account.stop_list)]
+    fields += [(("lists", name), values) for name, values in account.lists.items()]
+    if account.phone is not None:
+        fields.append((("phone",), (account.phone,)))
+    for field, values in fields:
+        for value in values:
+            try:
+                numbers.parse(value)
+            except Refused:
+                yield (*key, *field), f'"{value[:20]}" is no phone number; write it with the country code: 79101234567'
+
+
+# ── into the domain ──────────────────────────────────────────────────────────────────────────
+
+
+def _dialects(settings: DialectsSettings) -> Iterator[Dialect]:
+    if (template := settings.template) is not None:
+        yield TemplateDialect(
+            addresses=frozenset(address.lower() for address in template.addresses),
+            charset=template.charset,
+            max_destinations=template.max_destinations,
+            password_max_length=template.password_max_length or None,
+        )
+    if (address := settings.address) is not None:
+        yield AddressDialect(
+            domains=frozenset(domain.lower() for domain in address.domains),
+            charset=address.charset,
+            max_text_length=address.max_text_length,
+            max_destinations=address.max_destinations,
+        )
+
+
+def _retry(relay: RelaySettings) -> RetryPolicy:
+    return RetryPolicy(first_s=relay.first_retry, max_s=relay.max_retry, tries_per_provider=relay.tries_per_provider)
+
+
+def _account(account: AccountSettings, language: str) -> Account:
+    def number(value: str) -> str:
+        return numbers.parse(value)
+
+    return Account(
+        login=account.login,
+        password=account.password.get_secret_value() if account.password else None,
+        password_hash=account.password_hash,
+        api_keys=frozenset(key_digest(key) for key in account.api_keys),
+        phone=number(account.phone) if account.phone else None,
+        enabled=account.enabled,
+        senders=tuple(address_pattern(sender) for sender in account.senders),
+        networks=account.networks,
+        originators=frozenset(account.originators),
+        lists={name: tuple(map(number, values)) for name, values in account.lists.items()},
+        stop_list=frozenset(map(number, account.stop_list)),
+        per_hour=account.limits.per_hour,
+        per_day=account.limits.per_day,
+        max_segments=account.limits.max_segments,
+        language=account.language or language,
+    )
+
+
+def _tls(listener: ListenerSettings, folder: Path, where: str) -> ssl.SSLContext:
+    assert listener.tls is not None
+    certificate, key = folder / listener.tls.certificate, folder / listener.tls.key
+    for file in (certificate, key):
+        if not file.is_file():
+            raise ConfigError(f"{where}: {file} does not exist; make it or mend the path")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError(f"{where}: {certificate} and {key} cannot be used: {error}") from None
+    return context

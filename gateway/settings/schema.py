@@ -1,0 +1,243 @@
+"""Every section of ``gateway.yaml`` and ``accounts.yaml``: the source of ``config/README.md`` and the JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
+
+from gateway.providers.sandbox import SandboxSettings
+from gateway.providers.targetsms import TargetSmsSettings
+from gateway.strict import Strict
+
+Language = Literal["en", "ru", "uk"]
+Network = IPv4Network | IPv6Network
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _seconds(value: object) -> object:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", str(value))
+    if match is None:
+        raise ValueError("give a time such as 30, 30s, 10m, 24h or 7d")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+Seconds = Annotated[
+    float, BeforeValidator(_seconds), WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "10m", "24h"]})
+]
+
+
+def _bind(value: str) -> str:
+    if value.startswith("unix:"):
+        return value
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("give host:port, e.g. 127.0.0.1:2525 or [::1]:2525, or unix:/path/of/socket")
+    return value
+
+
+Bind = Annotated[str, AfterValidator(_bind)]
+
+
+def _tcp(value: str) -> str:
+    if value.startswith("unix:"):
+        raise ValueError("give host:port, e.g. 127.0.0.1:8025")
+    return _bind(value)
+
+
+def host_and_port(bind: str) -> tuple[str, int]:
+    """The two halves of a checked ``host:port``."""
+    host, _, port = bind.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+class ServerSettings(Strict):
+    """The process."""
+
+    hostname: str = Field("localhost", min_length=1, description="Our name in the SMTP banner and in reply mails.")
+    data_dir: Path = Field(Path("var"), description="Where the store lives.")
+    workers: int = Field(1, ge=1, le=1, description="Processes. This version runs one.")
+
+
+class StoreSettings(Strict):
+    """The durable store."""
+
+    url: str | None = Field(
+        None,
+        pattern=r"^sqlite:///.",
+        description="`sqlite:///` and the path of the database file, on a local disk, not NFS. "
+        "Default: `gateway.db` in `data_dir`.",
+    )
+
+
+class TlsSettings(Strict):
+    """Encryption of a listener. Clients from untrusted networks must use it before MAIL and AUTH."""
+
+    certificate: Path = Field(description="PEM file: the certificate and its chain.")
+    key: Path = Field(description="PEM file: the private key.")
+    mode: Literal["starttls", "implicit"] = Field(
+        "starttls", description="`implicit` is TLS from the first byte (465)."
+    )
+
+
+class ListenerSettings(Strict):
+    """A door for mail."""
+
+    name: str = Field(min_length=1, max_length=64, description="As in the log and the metrics.")
+    bind: Bind = Field(description="`host:port`, or `unix:/path` for a socket (trusted, like the pipe).")
+    protocol: Literal["smtp", "lmtp"] = Field("smtp", description="LMTP answers for each recipient (RFC 2033).")
+    trust: tuple[Network, ...] = Field((), description="Networks whose clients are verified by where they are.")
+    on_refusal: Literal["reply", "reject"] | None = Field(
+        None,
+        description="`reply`: accept and answer by mail, where that is allowed; `reject`: in the dialogue. "
+        "Default: `reply`, for LMTP `reject`.",
+    )
+    accept_unverified: bool = Field(
+        False,
+        description="Take mails of unverified senders if address and credential are right. Addresses are forged.",
+    )
+    tls: TlsSettings | None = Field(
+        None, description="STARTTLS or implicit TLS; needed for AUTH from untrusted networks."
+    )
+    max_connections: int = Field(1000, ge=1, description="At one time, all clients together.")
+    max_connections_per_client: int = Field(100, ge=1, description="At one time, one IP address.")
+    max_message_bytes: int = Field(10_485_760, ge=1024, le=104_857_600, description="SIZE.")
+    max_recipients: int = Field(100, ge=1, le=10_000, description="RCPTs of one mail.")
+    max_errors: int = Field(10, ge=1, description="Refused commands before the connection is closed.")
+    command_timeout: Seconds = Field(300, description="For one command, and between two.")
+    data_timeout: Seconds = Field(600, description="For the whole of one mail's DATA.")
+    socket_mode: str = Field("660", pattern=r"^[0-7]{3}$", description="Permissions of a Unix socket.")
+
+    @property
+    def answers_by_mail(self) -> bool:
+        """``on_refusal`` with its default."""
+        return (self.on_refusal or ("reject" if self.protocol == "lmtp" else "reply")) == "reply"
+
+
+class TemplateSettings(Strict):
+    """`SmsUser=`, `Password=`, `SourceAddress=`, `PhoneNumber=` and the text in the body."""
+
+    addresses: tuple[str, ...] = Field(min_length=1, description="Service addresses.")
+    charset: str = Field("windows-1251", description="Of mails that declare none.")
+    max_destinations: int = Field(20, ge=1, le=1000, description="Numbers in one mail.")
+    password_max_length: int = Field(8, ge=0, description="Longer ones are refused; 0: no limit.")
+
+
+class AddressSettings(Strict):
+    """`phone@domain`, with `originator;login;password;` as the subject."""
+
+    domains: tuple[str, ...] = Field(min_length=1, description="Every address in them is ours.")
+    charset: str = Field("utf-8", description="Of mails that declare none.")
+    max_text_length: int = Field(500, ge=1, description="Characters.")
+    max_destinations: int = Field(20, ge=1, le=1000, description="Recipients of one mail.")
+
+
+class DialectsSettings(Strict):
+    """How mails are written. At least one; a recipient that no dialect claims is refused."""
+
+    template: TemplateSettings | None = None
+    address: AddressSettings | None = None
+
+
+Provider = Annotated[TargetSmsSettings | SandboxSettings, Field(discriminator="driver")]
+
+
+class RouteSettings(Strict):
+    """Which providers carry a number. The longest matching prefix decides."""
+
+    prefix: str = Field("", pattern=r"^\d{0,15}$", description="First digits of the number; empty: everything else.")
+    providers: tuple[str, ...] = Field(min_length=1, description="The first one first, the next when it cannot.")
+
+
+class RepliesSettings(Strict):
+    """Answers by mail. Without this section everything is refused in the dialogue, and failures show in the queue."""
+
+    sender: str = Field(alias="from", pattern=r"^[\x21-\x7e]+@[\x21-\x7e]+$", description="Address in the From field.")
+    smarthost: str = Field(
+        pattern=r"^smtps?://[^/@\s]+$", description="`smtp://host:port` (STARTTLS when offered) or `smtps://host:port`."
+    )
+    user: str | None = Field(None, description="Login at the smarthost.")
+    password: SecretStr | None = Field(None, description="Its password.")
+    password_file: str | None = Field(None, description="A file whose first line is the password.")
+    language: Language = Field("en", description="For accounts that name none.")
+    per_hour: int = Field(10, ge=1, description="Replies to one address.")
+
+
+class RelaySettings(Strict):
+    """When a provider cannot take a job now."""
+
+    validity: Seconds = Field(86400, description="A job older than this is not sent any more: EXPIRED.")
+    first_retry: Seconds = Field(5, description="The first wait; each further one is twice as long.")
+    max_retry: Seconds = Field(600, description="The longest wait.")
+    tries_per_provider: int = Field(3, ge=1, description="Failures in a row before the next provider of the route.")
+    provider_pause: Seconds = Field(
+        300, description="How long an account-level refusal (login, blocked, no funds) stops the provider."
+    )
+
+
+class ConsoleSettings(Strict):
+    """The web page. In this version: the sandbox's handsets."""
+
+    bind: Annotated[str, AfterValidator(_tcp)] = Field("127.0.0.1:8025", description="`host:port`.")
+
+
+class LogSettings(Strict):
+    """The log goes to standard error, one event a line."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: colours on a terminal, else JSON.")
+
+
+class GatewaySettings(Strict):
+    """``gateway.yaml``."""
+
+    server: ServerSettings = ServerSettings.model_construct()
+    store: StoreSettings = StoreSettings.model_construct()
+    listeners: tuple[ListenerSettings, ...] = Field(min_length=1, description="Doors for mail.")
+    dialects: DialectsSettings
+    providers: dict[str, Provider] = Field(min_length=1, description="Provider accounts by name.")
+    routes: tuple[RouteSettings, ...] = Field(min_length=1, description="Which number goes where.")
+    accounts_file: Path = Field(Path("accounts.yaml"), description="Who may send.")
+    replies: RepliesSettings | None = None
+    relay: RelaySettings = RelaySettings.model_construct()
+    console: ConsoleSettings | None = None
+    log: LogSettings = LogSettings.model_construct()
+
+
+class LimitSettings(Strict):
+    """What one account may send."""
+
+    per_hour: int | None = Field(None, ge=1, description="SMS jobs in a clock hour (UTC); empty: no limit.")
+    per_day: int | None = Field(None, ge=1, description="SMS jobs in a day (UTC); empty: no limit.")
+    max_segments: int = Field(10, ge=1, le=255, description="Parts of one long SMS.")
+
+
+class AccountSettings(Strict):
+    """Who may send, and what. Give a password in one of its three forms, or API keys, or neither (form b only)."""
+
+    login: str = Field(min_length=1, max_length=255)
+    password: SecretStr | None = Field(None, description="In clear. Better one of the next two.")
+    password_file: str | None = Field(None, description="A file whose first line is the password.")
+    password_hash: str | None = Field(
+        None, pattern=r"^\$argon2id?\$.+", description="argon2, as `email2sms account hash` prints it."
+    )
+    api_keys: tuple[str, ...] = Field((), description="Keys for the address dialect (forms d and e).")
+    phone: str | None = Field(None, description="Own number, for form b.")
+    enabled: bool = Field(True, description="The switch; false: FORBIDDEN.")
+    senders: tuple[str, ...] = Field((), description="Allowed addresses; `*` matches any characters.")
+    networks: tuple[Network, ...] = Field((), description="Networks that verify this account's senders.")
+    originators: tuple[str, ...] = Field((), description='Registered sender names; ["*"]: any.')
+    lists: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Stored lists of numbers.")
+    stop_list: tuple[str, ...] = Field((), description="Numbers that never get an SMS of this account: BANNED.")
+    limits: LimitSettings = LimitSettings.model_construct()
+    language: Language | None = Field(None, description="Of the replies.")
+
+
+class AccountsFile(Strict):
+    """``accounts.yaml``."""
+
+    accounts: tuple[AccountSettings, ...] = ()

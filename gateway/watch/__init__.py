@@ -1,0 +1,1 @@
+"""How the gateway is seen: the log."""

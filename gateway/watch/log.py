@@ -1,0 +1,60 @@
+"""The log: one event a line on standard error. No secrets, no bodies, no full phone numbers."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from gateway.sms.numbers import mask
+
+_NUMBER = re.compile(r"(?<![\w.])\+?\d{10,15}(?![\w.])")
+_NOT_NUMBERS = frozenset({"provider_id", "timestamp", "queue_id", "job", "first"})
+_CHATTY = ("httpx", "httpcore", "aiohttp", "mail.log", "mail.error", "asyncio", "alembic", "sqlalchemy")
+"""Their INFO and DEBUG print URLs with passwords, or the lines of a mail."""
+
+
+def mask_numbers(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Whatever looks like a phone number in any value is masked, wherever it came from."""
+    for key, value in event.items():
+        if isinstance(value, str) and key not in _NOT_NUMBERS:
+            event[key] = _NUMBER.sub(lambda match: mask(match[0]), value)
+    return event
+
+
+def _without_none(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: value for key, value in event.items() if value is not None}
+
+
+def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
+    """Configure structlog and the standard library's logging for this process."""
+    colourful = sys.stderr.isatty()
+    console = form == "console" or (form == "auto" and colourful)
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
+        _without_none,
+        mask_numbers,
+    ]
+    renderer: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=colourful, sort_keys=False, exception_formatter=_plain_traceback)]
+        if console
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
+    structlog.configure(
+        processors=[*shared, *renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+_plain_traceback = structlog.dev.plain_traceback
