@@ -1,0 +1,113 @@
+"""Notice → the finished mail. Its header holds our own words only: what a sender wrote could add fields to it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import textwrap
+from collections.abc import Iterator
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+from gateway.lifecycle import State
+from gateway.model import Notice, Reply, Told
+from gateway.replies.wording import sentence, word
+from gateway.sms.numbers import mask
+from gateway.verdicts import Refusal
+
+_MESSAGE_ID = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,248}>")
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
+_WIDTH = 76
+
+
+def render(notice: Notice, *, sender: str, hostname: str, now: float) -> Reply:
+    """The mail for a notice. ``sender`` is our own address. Raises ``ValueError`` for a recipient that is no
+    plain address (the guard lets none through)."""
+    if not _ADDRESS.fullmatch(notice.to):
+        raise ValueError("not a plain address")
+    language = notice.language
+    code, subject = _subject(notice)
+    message = EmailMessage(policy=SMTP)
+    message["From"] = Address("email2sms", addr_spec=sender)
+    message["To"] = Address(addr_spec=notice.to)
+    message["Subject"] = f"{code}: {word(subject, language)} [{notice.mail_id}]"
+    message["Date"] = format_datetime(datetime.fromtimestamp(now).astimezone())
+    message["Message-ID"] = f"<{notice.mail_id}.{secrets.token_hex(4)}@{hostname}>"
+    message["Auto-Submitted"] = "auto-replied"
+    message["X-Auto-Response-Suppress"] = "All"
+    message["Content-Language"] = language
+    if _MESSAGE_ID.fullmatch(notice.message_id):
+        message["In-Reply-To"] = notice.message_id
+        message["References"] = notice.message_id
+    body = "\n".join([code, "", *_explained(notice), *_understood(notice), "", "-- ", word("footer", language)])
+    message.set_content(body + "\n", charset="utf-8", cte="base64")
+    return Reply(notice.to, message.as_bytes())
+
+
+def _subject(notice: Notice) -> tuple[str, str]:
+    """The bare code, and which phrase follows it."""
+    if notice.refusal is not None:
+        return notice.refusal.code, "subject_refused"
+    codes = list(dict.fromkeys(_code(told) for told in notice.told))
+    code = codes[0] if len(codes) == 1 else f"{codes[0]} …"
+    states = {told.state for told in notice.told}
+    if states == {State.SUBMITTED}:
+        return code, "subject_held"
+    if states == {State.UNCERTAIN}:
+        return code, "subject_uncertain"
+    return code, "subject_refused" if len(notice.told) == 1 else "subject_partly"
+
+
+def _code(told: Told) -> str:
+    return told.refusal.code if told.refusal is not None else told.state.value.upper()
+
+
+def _explained(notice: Notice) -> Iterator[str]:
+    language = notice.language
+    if notice.refusal is not None:
+        yield from _advice(notice.refusal, language)
+        return
+    advised: set[tuple[str, str]] = set()
+    for told in notice.told:
+        state = word(f"state_{told.state.value}", language)
+        yield f"{mask(told.destination)}: {_code(told)}, {state}"
+    for told in notice.told:
+        if told.refusal is not None and (words := sentence(told.refusal, language)) not in advised:
+            advised.add(words)
+            yield ""
+            yield from _advice(told.refusal, language)
+    if any(told.state is State.SUBMITTED for told in notice.told):
+        held = any("held" in told.remark for told in notice.told)
+        yield ""
+        yield from _wrapped(word("remark_held" if held else "remark_seen", language))
+
+
+def _advice(refusal: Refusal, language: str) -> Iterator[str]:
+    what, fix = sentence(refusal, language)
+    yield from _wrapped(f"{what[:1].upper()}{what[1:]}.")
+    yield ""
+    yield from _wrapped(f"{word('how_to_fix', language)}: {fix}")
+
+
+def _understood(notice: Notice) -> Iterator[str]:
+    received = datetime.fromtimestamp(notice.received_at).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+    rows = [
+        ("dialect", notice.dialect),
+        ("account", notice.account),
+        ("originator", notice.originator),
+        ("received_at", received),
+        ("queue_id", notice.mail_id),
+    ]
+    yield ""
+    yield f"{word('understood', notice.language)}:"
+    for key, value in rows:
+        if value:
+            printable = "".join(c if c.isprintable() else "?" for c in value)[:60]
+            yield f"  {word(key, notice.language)}: {printable}"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
