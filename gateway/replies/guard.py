@@ -20,16 +20,12 @@ def why_silent(envelope: Envelope, automatic: str, verified: str, is_ours: Calla
     ``is_ours`` tells our own addresses.
     """
     address = envelope.reverse_path
-    if not address:
-        return "null reverse-path"
-    if automatic:
-        return f"automatic mail: {automatic}"
-    if not verified:
-        return "unverified sender"
-    if not _ADDRESS.fullmatch(address):
-        return "not a plain address"
-    if _NOBODY.fullmatch(address):
-        return "nobody reads that address"
-    if is_ours(address):
-        return "our own address"
-    return ""
+    reasons = (
+        (not address, "null reverse-path"),
+        (bool(automatic), f"automatic mail: {automatic}"),
+        (not verified, "unverified sender"),
+        (not _ADDRESS.fullmatch(address), "not a plain address"),
+        (bool(_NOBODY.fullmatch(address)), "nobody reads that address"),
+        (is_ours(address), "our own address"),
+    )
+    return next((why for holds, why in reasons if holds), "")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.replies.wording import sentence, smtp_line
+from gateway.replies.wording import auth_line, sentence, smtp_line
 from gateway.verdicts import Refusal
 
-__all__ = ["explained", "refusal_line", "smtp_line"]
+__all__ = ["auth_line", "explained", "refusal_line", "smtp_line"]
 
 
 def explained(refusal: Refusal) -> str:

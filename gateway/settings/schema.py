@@ -35,7 +35,7 @@ def _bind(value: str) -> str:
     if value.startswith("unix:"):
         return value
     host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not port.isdigit() or not 0 <= int(port) < 65536:
         raise ValueError("give host:port, e.g. 127.0.0.1:2525 or [::1]:2525, or unix:/path/of/socket")
     return value
 

@@ -1,0 +1,52 @@
+"""Paths and parameters of MAIL and RCPT (RFC 5321 §4.1.2), strictly: what is accepted here ends in allowlists,
+mail headers and logs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+MAX_ADDRESS = 320
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
+_LOCAL = rf'(?:{_ATOM}(?:\.{_ATOM})*|"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*")'
+_LABELS = r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_.\u0080-\U0010ffff-]*[A-Za-z0-9_\u0080-\U0010ffff])?"
+_DOMAIN = rf"(?:{_LABELS}\.?|\[[0-9A-Fa-f:.IPv]+\])"
+_MAILBOX = rf"{_LOCAL}(?:@{_DOMAIN})?"
+_SOURCE_ROUTE = r"(?:@[A-Za-z0-9.-]+(?:,@[A-Za-z0-9.-]+)*:)?"
+_PATH = re.compile(rf"\s*<{_SOURCE_ROUTE}({_MAILBOX}|)>(?:\s+(.*))?\s*")
+_BARE_PATH = re.compile(rf"\s*({_MAILBOX})(?:\s+(.*))?\s*")
+_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]*))?")
+
+
+class BadPath(Exception):
+    """Not an address; the message is the rest of a 501 reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """An address (empty: the null reverse-path) and the ESMTP parameters behind it, keys in upper case."""
+
+    address: str
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+def parse(argument: str, keyword: str, *, lenient: bool) -> Path:
+    """``FROM:<a@b> SIZE=1`` → ``Path``. ``lenient``: devices leave out the brackets. Raises ``BadPath``."""
+    head, colon, rest = argument.partition(":")
+    if not colon or head.strip().upper() != keyword:
+        raise BadPath(f"5.5.4 syntax: {'MAIL' if keyword == 'FROM' else 'RCPT'} {keyword}:<address>")
+    match = _PATH.fullmatch(rest) or (_BARE_PATH.fullmatch(rest) if lenient else None)
+    if match is None or len(match[1]) > MAX_ADDRESS:
+        raise BadPath(f"5.1.{7 if keyword == 'FROM' else 3} that is no address")
+    address = match[1].removesuffix(".")
+    return Path(address, _parameters(match[2] or ""))
+
+
+def _parameters(text: str) -> dict[str, str]:
+    found = {}
+    for part in text.split():
+        match = _PARAMETER.fullmatch(part)
+        if match is None:
+            raise BadPath("5.5.4 that is no parameter")
+        found[match[1].upper()] = match[2] or ""
+    return found
