@@ -52,26 +52,25 @@ class Daemon:
     async def start(self) -> None:
         """Open the store, recover, start the relay, then the doors. Raises ``ConfigError`` for a port in use."""
         settings = self._configuration.settings
-        self._store = open_store(self._configuration, exclusive=True)
-        await upkeep.recover(self._store, time.time())
-        self._platform = Platform(clock=time.time)
+        self.store = open_store(self._configuration, exclusive=True)
+        await upkeep.recover(self.store, time.time())
+        self.platform = Platform(clock=time.time)
         self._workers = {name: self._worker(name) for name in settings.providers}
         self._credentials = Credentials()
-        self.intake = Intake(self._configuration, self._store, self._credentials, self._wake)
-        self._listeners = [
+        self.intake = Intake(self._configuration, self.store, self._credentials, self._wake)
+        self.listeners = [
             Listener(listener, self.intake, settings.server.hostname, self._configuration.tls.get(listener.name))
             for listener in settings.listeners
         ]
-        self._run(keeper.expire(self._store))
+        self._run(keeper.expire(self.store))
         if settings.replies is not None:
-            post = Post(settings.replies, smarthost(self._configuration), self._store, settings.server.hostname)
+            post = Post(settings.replies, smarthost(self._configuration), self.store, settings.server.hostname)
             self._run(keeper.send_replies(post))
         for worker in self._workers.values():
             self._run(worker.run())
         await self._open_doors()
-        log.info(
-            "gateway.ready", version=__version__, listeners=[listener.settings.bind for listener in self._listeners]
-        )
+        doors = {door.settings.name: door.where for door in self.listeners}
+        log.info("gateway.ready", version=__version__, listeners=doors)
         _notify("READY=1")
 
     def _worker(self, name: str) -> Worker:
@@ -79,8 +78,8 @@ class Daemon:
         provider = settings.providers[name]
         dispatch = Dispatch(
             name,
-            connect(provider, self._platform),
-            self._store,
+            connect(provider, self.platform),
+            self.store,
             self._configuration.retry,
             rate=provider.rate,
             pause_s=settings.relay.provider_pause,
@@ -92,11 +91,11 @@ class Daemon:
         console = self._configuration.settings.console
         has_sandbox = any(isinstance(p, SandboxSettings) for p in self._configuration.settings.providers.values())
         if console is not None and has_sandbox:
-            self._console = web.AppRunner(application(self._platform), access_log=None)
+            self._console = web.AppRunner(application(self.platform), access_log=None)
             await self._console.setup()
             host, port = host_and_port(console.bind)
             await self._bind("console.bind", console.bind, web.TCPSite(self._console, host, port).start())
-        for index, listener in enumerate(self._listeners):
+        for index, listener in enumerate(self.listeners):
             await self._bind(f"listeners[{index}].bind", listener.settings.bind, listener.start())
 
     async def _bind(self, key: str, value: str, start: Awaitable[None]) -> None:
@@ -144,7 +143,7 @@ class Daemon:
     async def stop(self) -> None:
         """No new mail, the mails and calls in flight to their end, then the store."""
         log.info("gateway.stopping")
-        await asyncio.gather(*(listener.stop(DRAIN_S) for listener in self._listeners))
+        await asyncio.gather(*(listener.stop(DRAIN_S) for listener in self.listeners))
         for task in self._tasks:
             task.cancel()
         with suppress(asyncio.CancelledError):
@@ -153,7 +152,7 @@ class Daemon:
         if self._console is not None:
             await self._console.cleanup()
         self._credentials.close()
-        self._store.close()
+        self.store.close()
         log.info("gateway.stopped")
 
 

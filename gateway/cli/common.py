@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -62,6 +63,15 @@ def print_json(value: Any) -> None:
 def note_words(note: Note) -> tuple[str, str]:
     """A note of the trail as two cells of a table."""
     return escape(note.what), escape(", ".join(f"{key} {value}" for key, value in note.values.items()))
+
+
+def ago(at: float) -> str:
+    """How long ago, in the largest unit that fits."""
+    seconds = max(0, int(time.time() - at))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
 
 
 def clock(at: float | None) -> str:

@@ -14,6 +14,7 @@ from gateway.cli.common import (
     ConfigOption,
     JsonOption,
     NumbersOption,
+    ago,
     clock,
     configuration,
     console,
@@ -62,12 +63,15 @@ def list_jobs(
     if as_json:
         print_json({"counts": counts, "jobs": [_row(job, numbers) for job in jobs]})
         return
-    table = Table("job", "to", "from", "account", "provider", "state", "verdict", "updated", "why", box=None)
+    table = Table(box=None, pad_edge=False)
+    for column in ("job", "to", "from", "state", "updated"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("verdict, why")
     for job in jobs:
         shown = job.destination if numbers else mask(job.destination)
+        why = f"{job.verdict} {job.why}".strip()
         table.add_row(
-            *(job.id, escape(shown), escape(job.originator), escape(job.account), job.provider),
-            *(_state(job.state), job.verdict, clock(job.updated_at), escape(job.why)),
+            job.id, escape(shown), escape(job.originator), _state(job.state), ago(job.updated_at), escape(why)
         )
     console.print(table)
     console.print(", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "The queue is empty.")
@@ -109,16 +113,16 @@ def _print_story(story: Story, numbers: bool) -> None:
     console.print(
         f"[bold]{mail['id']}[/]  {clock(mail['received_at'])}  from {mail['reverse_path'] or '<>'}", markup=True
     )
-    table = Table("at", "job", "who", "what", "", box=None, show_header=False)
+    table = Table("at", "job", "who", "what", "", box=None, show_header=False, pad_edge=False)
     for at, job_id, note in story.trail:
         suffix = (job_id or "").removeprefix(mail["id"])
-        table.add_row(clock(at), suffix, f"[dim]{note.room}[/]", *note_words(note))
+        table.add_row(clock(at).partition(" ")[2], suffix, f"[dim]{note.room}[/]", *note_words(note))
     console.print(table)
-    jobs = Table("job", "to", "state", "verdict", "provider", "provider id", "tries", "next", box=None)
+    jobs = Table("job", "to", "state", "verdict", "provider", "its id", "tries", "next", box=None, pad_edge=False)
     for job in story.jobs:
         shown = job.destination if numbers else mask(job.destination)
         jobs.add_row(
-            *(job.id, shown, _state(job.state), job.verdict, job.provider),
+            *(job.id.removeprefix(mail["id"]), escape(shown), _state(job.state), job.verdict, job.provider),
             *(job.provider_id or "", str(job.attempt), clock(job.due_at)),
         )
     console.print(jobs)

@@ -194,7 +194,7 @@ def _text(part: Message, undeclared: str, notes: list[Note]) -> str:
     elif (_param(part, "format") or "").lower() == "flowed":
         text = unflow(text, delete_space=(_param(part, "delsp") or "").lower() == "yes")
         notes.append(Note("mime", "flowed lines joined"))
-    body, signature, _ = text.partition(f"\n{SIGNATURE}\n")
+    body, signature, _ = text.partition("\n--\n" if is_html else f"\n{SIGNATURE}\n")
     if signature:
         notes.append(Note("mime", "signature cut off at '-- '"))
     tidy = _tidy(body)

@@ -51,10 +51,12 @@ class Listener:
         self._sweeper = asyncio.create_task(self._sweep())
 
     @property
-    def port(self) -> int:
-        """The TCP port, which differs from the configured one when that is 0."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
+    def where(self) -> str:
+        """As configured; with the real port where that is 0."""
+        host, _, port = self.settings.bind.rpartition(":")
+        if port != "0" or self._server is None:
+            return self.settings.bind
+        return f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -33,7 +33,7 @@ LINE_LIMIT = 2048
 AUTH_LINE_LIMIT = 12288
 """RFC 4954 §4."""
 MAX_AUTH_FAILURES = 3
-_NOT_SMTP = ("GET ", "POST ", "HEAD ", "PUT ", "CONNECT ", "OPTIONS ", "\x16\x03")
+_NOT_SMTP = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"CONNECT ", b"OPTIONS ", b"\x16\x03")
 _MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "SMTPUTF8", "AUTH", "RET", "ENVID"})
 _RCPT_PARAMETERS = frozenset({"NOTIFY", "ORCPT"})
 
@@ -198,6 +198,9 @@ class Session(SMTP):
             raise No("500 5.5.2 line too long") from None
         finally:
             self._idle = False
+        if raw.startswith(_NOT_SMTP):
+            log.warning("smtp.not_smtp", listener=self._settings.name, peer=self._peer)
+            raise Goodbye
         self._lf_only = self._lf_only and not raw.endswith(b"\r\n")
         line = raw.rstrip(b"\r\n")
         if len(line) > LINE_LIMIT and line[:5].upper() != b"AUTH ":
@@ -241,9 +244,6 @@ class Session(SMTP):
         if method is not None:
             await method(self, argument.strip())
             return
-        if line.upper().startswith(_NOT_SMTP):
-            log.warning("smtp.not_smtp", listener=self._settings.name, peer=self._peer)
-            raise Goodbye
         raise No("500 5.5.1 command not recognized")
 
     async def _ehlo(self, argument: str) -> None:
