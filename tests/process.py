@@ -152,7 +152,9 @@ async def program(
     folder: Path, sandbox: Provider, changes: dict[str, Any] | None = None, accounts: list[dict[str, Any]] | None = None
 ) -> AsyncIterator[Program]:
     """A gateway process in front of the provider; stopped at the end, whatever happens."""
-    config = write_config(folder, {"providers": sandbox.settings, "log": {"format": "json"}, **(changes or {})}, accounts)
+    config = write_config(
+        folder, {"providers": sandbox.settings, "log": {"format": "json"}, **(changes or {})}, accounts
+    )
     running = await Program.start(config)
     try:
         yield running

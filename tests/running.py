@@ -37,7 +37,9 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def write_config(folder: Path, changes: dict[str, Any] | None = None, accounts: list[dict[str, Any]] | None = None) -> Path:
+def write_config(
+    folder: Path, changes: dict[str, Any] | None = None, accounts: list[dict[str, Any]] | None = None
+) -> Path:
     """The usual configuration with some sections replaced."""
     path = folder / "gateway.yaml"
     path.write_text(yaml.safe_dump({**SETTINGS, **(changes or {})}, allow_unicode=True), "utf-8")
@@ -143,7 +145,9 @@ class Client:
         self.writer.close()
 
 
-def template(text: str = "Привет", *, numbers: str = "79101234567", password: str = "qwerty12", more: str = "") -> bytes:
+def template(
+    text: str = "Привет", *, numbers: str = "79101234567", password: str = "qwerty12", more: str = ""
+) -> bytes:
     """A mail of the template dialect, in windows-1251, with declared charset."""
     return (
         "From: alerts@bank.example\r\nTo: emailtosms@sms.example.com\r\nSubject: x\r\n"

@@ -78,16 +78,16 @@ def _explained(notice: Notice) -> Iterator[str]:
         if told.refusal is not None and (words := sentence(told.refusal, language)) not in advised:
             advised.add(words)
             yield ""
-            yield from _advice(told.refusal, language)
+            yield from _advice(told.refusal, language, f"{_code(told)}: " if len(notice.told) > 1 else "")
     if any(told.state is State.SUBMITTED for told in notice.told):
         held = any("held" in told.remark for told in notice.told)
         yield ""
         yield from _wrapped(word("remark_held" if held else "remark_seen", language))
 
 
-def _advice(refusal: Refusal, language: str) -> Iterator[str]:
+def _advice(refusal: Refusal, language: str, prefix: str = "") -> Iterator[str]:
     what, fix = sentence(refusal, language)
-    yield from _wrapped(f"{what[:1].upper()}{what[1:]}.")
+    yield from _wrapped(f"{prefix}{what[:1].upper()}{what[1:]}.")
     yield ""
     yield from _wrapped(f"{word('how_to_fix', language)}: {fix}")
 

@@ -100,7 +100,12 @@ def _validated(model: type[Model], document: Document) -> Model:
     try:
         return model.model_validate(_without_empty(document.content), context={"folder": document.path.parent})
     except ValidationError as error:
-        raise ConfigError("\n".join(_fault(document, model, item) for item in error.errors())) from None
+        # Unknown keys first: a key that is misspelt is also missing, and the cause should stand before the effect.
+        found = error.errors()
+        broken_lists = {tuple(item["loc"][:length]) for item in found for length in range(len(item["loc"]))}
+        faults = [item for item in found if item["type"] != "too_short" or tuple(item["loc"]) not in broken_lists]
+        faults.sort(key=lambda item: item["type"] != "extra_forbidden")
+        raise ConfigError("\n".join(_fault(document, model, item) for item in faults)) from None
 
 
 def _without_empty(content: Any) -> Any:
@@ -113,7 +118,7 @@ def _without_empty(content: Any) -> Any:
 
 
 def _fault(document: Document, model: type[BaseModel], item: Any) -> str:
-    key = _existing(document, tuple(item["loc"]))
+    key = _existing(document, tuple(item["loc"]), item["type"] == "missing")
     name, value = str(key[-1]) if key else "", _value(document.content, key)
     match item["type"]:
         case "extra_forbidden":
@@ -127,6 +132,8 @@ def _fault(document: Document, model: type[BaseModel], item: Any) -> str:
         case "value_error":
             reason = str(item["ctx"]["error"])
             what = reason if isinstance(value, dict) else f"{_shown(name, value)}: {reason}"
+        case "too_short":
+            what = "give at least one"
         case "literal_error":
             what = f"{_shown(name, value)}: one of {item['ctx']['expected']}"
         case "string_pattern_mismatch":
@@ -137,13 +144,13 @@ def _fault(document: Document, model: type[BaseModel], item: Any) -> str:
     return f"{document.at(key)}: {what}"
 
 
-def _existing(document: Document, loc: tuple[str | int, ...]) -> Key:
+def _existing(document: Document, loc: tuple[str | int, ...], missing: bool) -> Key:
     """pydantic's location without the union tags and validator names that it mixes in."""
     key: Key = ()
-    for index, part in enumerate(loc):
-        if (*key, part) in document.lines or index == len(loc) - 1:
+    for part in loc:
+        if (*key, part) in document.lines:
             key = (*key, part)
-    return key
+    return (*key, loc[-1]) if missing else key
 
 
 def _value(content: Any, key: Key) -> Any:

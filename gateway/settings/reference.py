@@ -98,8 +98,7 @@ _WORDS = {
     "number": "number",
     "boolean": "`true` or `false`",
     "string": "text",
-    "ipv4network": "network",
-    "ipv6network": "network",
+    "network": "network",
     "path": "path",
     "password": "secret",
 }

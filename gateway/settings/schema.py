@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +14,18 @@ from gateway.providers.targetsms import TargetSmsSettings
 from gateway.strict import Strict
 
 Language = Literal["en", "ru", "uk"]
-Network = IPv4Network | IPv6Network
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(value))
+    except ValueError:
+        raise ValueError("no network; e.g. 10.0.0.0/8, fd00::/8, or one address") from None
+
+
+Network = Annotated[
+    IPv4Network | IPv6Network, BeforeValidator(_network), WithJsonSchema({"type": "string", "format": "network"})
+]
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 

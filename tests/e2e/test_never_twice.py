@@ -58,7 +58,9 @@ async def test_a_provider_that_is_away_gets_it_later(tmp_path: Path) -> None:
     async with provider() as sandbox:
         settings = sandbox.settings
         settings["main"]["url"] = "http://127.0.0.1:1/sendsms.php"
-        config = write_config(tmp_path, {"providers": settings, "log": {"format": "json"}, "relay": {"first_retry": "1s"}})
+        config = write_config(
+            tmp_path, {"providers": settings, "log": {"format": "json"}, "relay": {"first_retry": "1s"}}
+        )
         gateway = await Program.start(config)
         await gateway.mail(template("later"), SERVICE)
         assert (await gateway.event("sms.deferred"))["why"].startswith("no connection to the provider")
@@ -93,7 +95,9 @@ async def test_kill_again_and_again_under_load(tmp_path: Path) -> None:
         gateway = await Program.start(config)
         for generation in range(3):
             port = gateway.port()
-            senders = asyncio.gather(*(asyncio.to_thread(_flood, port, f"{generation}-{n}", accepted) for n in range(4)))
+            senders = asyncio.gather(
+                *(asyncio.to_thread(_flood, port, f"{generation}-{n}", accepted) for n in range(4))
+            )
             before = len(sandbox.platform.messages)
             await sandbox.messages(before + 25)
             await gateway.kill()

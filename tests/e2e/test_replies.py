@@ -92,7 +92,11 @@ async def test_the_account_chooses_the_language(tmp_path: Path, language: str, s
         ("Номер телефона присутствует в стоп-листе.", "BANNED", "on the provider's stop list"),
         ("Error_SMS_Declined", "MSG:9", "The provider refused"),
         (UNKNOWN, "MSG:0", "Unknown answer of the provider"),
-        ("Недостаточно средств. SMS будет отправлена как только вы пополните счет", "SUBMITTED", "when the bill is paid"),
+        (
+            "Недостаточно средств. SMS будет отправлена как только вы пополните счет",
+            "SUBMITTED",
+            "when the bill is paid",
+        ),
     ],
 )
 async def test_what_the_provider_says_is_told(tmp_path: Path, answer: str, code: str, sentence: str) -> None:
@@ -156,7 +160,11 @@ async def test_automatic_mail_is_refused_in_the_dialogue_instead(tmp_path: Path,
 
 async def test_nobody_and_we_ourselves_get_no_mail(tmp_path: Path) -> None:
     accounts = [{**ACCOUNT, "senders": ["*"]}]
-    async with smarthost() as host, provider() as sandbox, program(tmp_path, sandbox, answering(host), accounts) as gateway:
+    async with (
+        smarthost() as host,
+        provider() as sandbox,
+        program(tmp_path, sandbox, answering(host), accounts) as gateway,
+    ):
         for sender in ("", "MAILER-DAEMON@bank.example", "sms@sms.example.com", "79101234567@sms.example.com"):
             assert (await gateway.mail(template(password="wrong"), SERVICE, sender=sender)).startswith("550 5.7.8 AUTH")
     assert not host.envelopes
@@ -208,5 +216,3 @@ async def waiting_replies(gateway: Program, count: int) -> None:
     with sqlite3.connect(gateway.config.parent / "var" / "gateway.db") as store:
         assert store.execute("select count(*) from outbox where state = 'pending'").fetchone() == (count,)
     store.close()
-
-

@@ -307,7 +307,9 @@ async def test_a_client_that_never_reads_is_cut_off(tmp_path: Path, monkeypatch:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("opening", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n"])
+@pytest.mark.parametrize(
+    "opening", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n"]
+)
 async def test_what_is_not_smtp_is_closed(tmp_path: Path, opening: bytes) -> None:
     async with public(tmp_path) as daemon:
         client = await Client.connect(daemon)

@@ -27,7 +27,14 @@ async def test_ehlo_says_what_is_kept(tmp_path: Path) -> None:
     async with running(tmp_path) as daemon:
         client = await Client.connect(daemon)
         lines = {line[4:] for line in (await client.say("EHLO client")).split("\n")}
-        assert {"PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 10485760", "ENHANCEDSTATUSCODES", "AUTH PLAIN LOGIN"} <= lines
+        assert {
+            "PIPELINING",
+            "8BITMIME",
+            "SMTPUTF8",
+            "SIZE 10485760",
+            "ENHANCEDSTATUSCODES",
+            "AUTH PLAIN LOGIN",
+        } <= lines
         assert "STARTTLS" not in lines
 
 
@@ -35,9 +42,28 @@ async def test_everything_in_one_packet(tmp_path: Path) -> None:
     async with running(tmp_path) as daemon:
         client = await Client.connect(daemon)
         envelope = b"MAIL FROM:<alerts@bank.example>\r\nRCPT TO:<%s>\r\nDATA\r\n" % SERVICE.encode()
-        client.send(b"EHLO c\r\n" + envelope + template("one") + b"\r\n.\r\n" + envelope + template("two") + b"\r\n.\r\nQUIT\r\n")
+        client.send(
+            b"EHLO c\r\n"
+            + envelope
+            + template("one")
+            + b"\r\n.\r\n"
+            + envelope
+            + template("two")
+            + b"\r\n.\r\nQUIT\r\n"
+        )
         answers = [await client.answer() for _ in range(10)]
-        assert [answer[:3] for answer in answers] == ["250", "250", "250", "354", "250", "250", "250", "354", "250", "221"]
+        assert [answer[:3] for answer in answers] == [
+            "250",
+            "250",
+            "250",
+            "354",
+            "250",
+            "250",
+            "250",
+            "354",
+            "250",
+            "221",
+        ]
         assert sorted(sms.text for sms in await handsets(daemon, 2)) == ["one", "two"]
 
 

@@ -1,0 +1,184 @@
+"""Configurations that must not start: one line names file, line, key, value and fix; the exit code is 78."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway.settings.document import ConfigError
+from gateway.settings.load import load
+from tests.process import command
+
+GOOD = """\
+server: {hostname: sms.example.com}
+listeners:
+  - name: lan
+    bind: "127.0.0.1:2525"
+    trust: ["127.0.0.0/8"]
+dialects:
+  address: {domains: ["sms.example.com"]}
+providers:
+  main: {driver: sandbox}
+routes:
+  - {providers: [main]}
+"""
+ACCOUNTS = """\
+accounts:
+  - login: test_user
+    password: "qwerty12"
+    phone: "+79991234567"
+    originators: ["My Bank"]
+    enabled: no
+"""
+TARGETSMS = 'main: {driver: targetsms, url: "http://127.0.0.1/", user: u'
+
+
+def write(folder: Path, gateway: str = GOOD, accounts: str = ACCOUNTS) -> Path:
+    (folder / "accounts.yaml").write_text(accounts, "utf-8")
+    path = folder / "gateway.yaml"
+    path.write_text(gateway, "utf-8")
+    return path
+
+
+def test_values_stay_what_they_look_like(tmp_path: Path) -> None:
+    account = load(write(tmp_path)).directory.accounts["test_user"]
+    assert account.phone == "79991234567"
+    assert account.enabled is False
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("bind:", "bnid:", 4, "listeners[0].bnid: unknown key; did you mean 'bind'?"),
+        ("server:", "sever:", 1, "sever: unknown key; did you mean 'server'?"),
+        ("routes:", "dialects: {}\nroutes:", 10, "dialects: the key is here twice; first in line 6"),
+        ('"127.0.0.1:2525"', '"127.0.0.1"', 4, 'listeners[0].bind: "127.0.0.1": give host:port'),
+        ('["127.0.0.0/8"]', '["127.0.0.0/99"]', 5, 'listeners[0].trust[0]: "127.0.0.0/99": no network'),
+        ('["127.0.0.0/8"]', '"127.0.0.0/8"', 5, 'listeners[0].trust: "127.0.0.0/8": expected a valid tuple'),
+        ("driver: sandbox", "driver: sandbx", 9, 'providers.main: "sandbx" is no driver; one of'),
+        ("driver: sandbox", "rate: 5", 9, "providers.main: missing the key driver"),
+        ("[main]", "[mian]", 11, 'routes[0].providers: "mian" is no provider; one of main'),
+        ('trust: ["127.0.0.0/8"]', "max_errors: 3", 3, 'listeners[0]: "lan" can verify no sender; add trust'),
+        ('trust: ["127.0.0.0/8"]', "max_errors: many", 5, 'listeners[0].max_errors: "many": expected a valid integer'),
+        ('trust: ["127.0.0.0/8"]', "command_timeout: soon", 5, 'listeners[0].command_timeout: "soon": give a time'),
+        ('trust: ["127.0.0.0/8"]', "tls: {certificate: a.crt, key: a.key}", 5, "a.crt does not exist; make it"),
+        ('trust: ["127.0.0.0/8"]', 'trust: ["::1/128"]\n    on_refusal: reply', 6, '"reply" needs the section replies'),
+        ('address: {domains: ["sms.example.com"]}', "address: {}", 7, "dialects.address.domains: missing; add it"),
+        ('address: {domains: ["sms.example.com"]}', "", 6, "dialects: "),
+        ('["sms.example.com"]}', '["sms.example.com"], charset: klingon}', 7, '"klingon" is no charset'),
+        ("main: {driver: sandbox}", TARGETSMS + "}", 9, "providers.main.password: missing; add it"),
+        ("main: {driver: sandbox}", TARGETSMS + ', password: "${NO_SUCH}"}', 9, "no variable 'NO_SUCH'"),
+        ("main: {driver: sandbox}", TARGETSMS + ", password_file: none}", 9, "password_file: "),
+        ("routes:", "store: {url: mysql://x}\nroutes:", 10, 'store.url: "mysql://x": does not look right'),
+        ("routes:", "accounts_file: other.yaml\nroutes:", 10, "other.yaml does not exist; make it or mend the path"),
+        ("server: {", "server: {{", 2, "not YAML"),
+        (
+            "sms.example.com}",
+            "sms.example.com, workers: 4}",
+            1,
+            'server.workers: "4": expected less than or equal to 1',
+        ),
+    ],
+)
+def test_gateway_yaml(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
+    assert old in GOOD
+    path = write(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    first = str(caught.value).splitlines()[0]
+    assert first.startswith(f"{path}:{line}: "), first
+    assert words in first
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("login:", "logn:", 2, "accounts[0].l"),
+        ('"+79991234567"', "12", 4, 'accounts[0].phone: "12" is no phone number'),
+        ('["My Bank"]', '["A much too long name"]', 5, "at most 11 letters and digits"),
+        ("enabled: no", "enabled: perhaps", 6, 'accounts[0].enabled: "perhaps": expected a valid boolean'),
+        ("enabled: no", "language: de", 6, "accounts[0].language: \"de\": one of 'en', 'ru' or 'uk'"),
+        ("enabled: no", "password_hash: nonsense", 6, "accounts[0].password_hash: (hidden): does not look right"),
+        ("enabled: no", "api_keys: [abc]", 6, "a key is shorter than 6 characters"),
+        ("enabled: no", "lists: {a: [77]}", 6, 'accounts[0].lists.a: "77" is no phone number'),
+        ("enabled: no", "enabled: no\n  - login: test_user", 7, '"test_user" is the login of another account'),
+    ],
+)
+def test_accounts_yaml(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
+    assert old in ACCOUNTS
+    path = write(tmp_path, accounts=ACCOUNTS.replace(old, new, 1))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    lines = str(caught.value).splitlines()
+    assert any(at.startswith(f"{tmp_path / 'accounts.yaml'}:{line}: ") and words in at for at in lines), lines
+    assert "qwerty12" not in str(caught.value)
+
+
+def test_all_faults_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.replace("bind:", "bnid:").replace("driver: sandbox", "driver: x"))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert len(str(caught.value).splitlines()) == 3  # unknown key, bind missing, no such driver
+
+
+async def test_a_missing_file(tmp_path: Path) -> None:
+    code, out, err = await command("serve", "--config", str(tmp_path / "none.yaml"))
+    assert (code, out) == (78, "")
+    assert (
+        err
+        == f"{tmp_path}/none.yaml: No such file or directory; give the file with --config, or make one: email2sms init\n"
+    )
+
+
+async def test_an_unknown_key_stops_the_start(tmp_path: Path) -> None:
+    code, _, err = await command("serve", "--config", str(write(tmp_path, GOOD.replace("bind:", "bnid:"))))
+    assert code == 78
+    assert "Traceback" not in err
+
+
+async def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, _, err = await command("serve", "--config", str(write(tmp_path, GOOD.replace("127.0.0.1:2525", where))))
+    assert code == 78
+    assert f'listeners[0].bind: "{where}": Address already in use; choose another, or stop what uses it' in err
+    assert "Traceback" not in err
+
+
+async def test_a_store_in_use(tmp_path: Path) -> None:
+    from gateway.spool.store import Store
+
+    path = write(tmp_path)
+    store = Store.open(load(path).store_url, exclusive=True)
+    try:
+        code, _, err = await command("serve", "--config", str(path))
+    finally:
+        store.close()
+    assert code == 78
+    assert "another gateway serves from it; stop that one first" in err
+
+
+async def test_check_config_says_that_all_is_well(tmp_path: Path) -> None:
+    code, out, _ = await command("check-config", "--config", str(write(tmp_path)))
+    assert code == 0
+    assert "is right" in " ".join(out.split())
+
+
+async def test_the_shipped_configuration_is_right() -> None:
+    for name in ("gateway.yaml",):
+        path = Path(__file__).parents[2] / "config" / name
+        assert load(path).directory.knows("demo")
+
+
+def test_the_reference_is_up_to_date() -> None:
+    import json
+
+    from gateway.settings import reference
+
+    folder = Path(__file__).parents[2] / "config"
+    assert (folder / "README.md").read_text("utf-8") == reference.markdown(), "run: make config"
+    assert json.loads((folder / "gateway.schema.json").read_text("utf-8")) == reference.json_schema(), (
+        "run: make config"
+    )
