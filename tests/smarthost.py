@@ -41,7 +41,7 @@ class Smarthost:
                 self._arrived.clear()
                 await self._arrived.wait()
         parse = email.message_from_bytes
-        return [parse(e.original_content or b"", policy=email.policy.default) for e in self.envelopes]  # type: ignore[misc]
+        return [parse(e.original_content or b"", policy=email.policy.default) for e in self.envelopes]
 
 
 @asynccontextmanager

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, text, update
 
 from gateway.lifecycle import Event, State, sources
 from gateway.model import Attempt, Job, Note
 from gateway.spool.put import REPORT_DELAY_S, encode_notes, outbox_row
-from gateway.spool.schema import attempts, jobs, mails, outbox, providers, trail
+from gateway.spool.schema import OPEN, WAITS, attempts, jobs, mails, outbox, providers, trail
 from gateway.verdicts import Refusal
 
 
@@ -118,10 +118,9 @@ _CLAIM = (
 
 
 def _due(connection: Connection, provider: str, limit: int, now: float) -> Sequence[Row[Any]]:
-    claimable = (*sources(Event.CLAIM), *sources(Event.RESOLVE))
     return connection.execute(
         select(jobs)
-        .where(jobs.c.provider == provider, jobs.c.due_at <= now, jobs.c.state.in_([s.value for s in claimable]))
+        .where(jobs.c.provider == provider, jobs.c.due_at <= now, text(WAITS))
         .order_by(jobs.c.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -345,7 +344,7 @@ def recover(connection: Connection, now: float) -> list[Job]:
 
     Whether its request left is unknown, so it is uncertain and due for resolution at once.
     """
-    rows = connection.execute(select(jobs).where(jobs.c.state == State.SUBMITTING.value)).all()
+    rows = connection.execute(select(jobs).where(text(OPEN), jobs.c.state == State.SUBMITTING.value)).all()
     if rows:
         connection.execute(
             update(jobs)
@@ -365,7 +364,7 @@ def recover(connection: Connection, now: float) -> list[Job]:
 def expire(connection: Connection, now: float, refusal: Refusal) -> list[Job]:
     """Jobs that waited past their validity. They were never taken by a provider."""
     waiting = [state.value for state in (State.QUEUED, State.HELD)]
-    condition = and_(jobs.c.state.in_(waiting), jobs.c.expires_at <= now)
+    condition = and_(text(OPEN), jobs.c.state.in_(waiting), jobs.c.expires_at <= now)
     rows = connection.execute(select(jobs).where(condition).with_for_update()).all()
     if rows:
         connection.execute(
@@ -387,8 +386,7 @@ def expire(connection: Connection, now: float, refusal: Refusal) -> list[Job]:
 
 def next_due(connection: Connection, provider: str) -> float | None:
     """When the provider's next job is due, paused or not."""
-    waiting = [s.value for s in (State.QUEUED, State.UNCERTAIN)]
     earliest: float | None = connection.execute(
-        select(func.min(jobs.c.due_at)).where(jobs.c.provider == provider, jobs.c.state.in_(waiting))
+        select(func.min(jobs.c.due_at)).where(jobs.c.provider == provider, text(WAITS))
     ).scalar_one()
     return earliest

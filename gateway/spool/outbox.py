@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, select, update
+from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, select, text, update
 
 from gateway.lifecycle import State
 from gateway.model import Notice, Told
-from gateway.spool.schema import jobs, mails, outbox
+from gateway.spool.schema import PENDING, jobs, mails, outbox
 from gateway.verdicts import REASONS, Refusal
 
 _WORTH_TELLING = (State.FAILED, State.EXPIRED, State.UNCERTAIN, State.UNDELIVERED, State.SUBMITTED)
@@ -35,7 +35,7 @@ def due(connection: Connection, now: float, limit: int) -> list[Outgoing]:
     rows = connection.execute(
         select(outbox, mails)
         .join(mails, mails.c.id == outbox.c.mail_id)
-        .where(outbox.c.state == "pending", outbox.c.due_at <= now)
+        .where(text(f"outbox.{PENDING}"), outbox.c.due_at <= now)
         .order_by(outbox.c.due_at)
         .limit(limit)
         .set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
@@ -124,9 +124,7 @@ def postpone(connection: Connection, item_id: int, due_at: float, error: str) ->
 
 def next_due(connection: Connection) -> float | None:
     """When the next reply is due."""
-    earliest: float | None = connection.execute(
-        select(func.min(outbox.c.due_at)).where(outbox.c.state == "pending")
-    ).scalar_one()
+    earliest: float | None = connection.execute(select(func.min(outbox.c.due_at)).where(text(PENDING))).scalar_one()
     return earliest
 
 

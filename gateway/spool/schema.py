@@ -22,6 +22,11 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+# SQLite uses a partial index only where the query repeats its condition literally, without bound values.
+WAITS = "state IN ('queued', 'uncertain')"
+OPEN = "state IN ('queued', 'submitting', 'held', 'uncertain')"
+PENDING = "state = 'pending'"
+
 mails = Table(
     "mails",
     metadata,
@@ -83,10 +88,8 @@ jobs = Table(
     Index("jobs_created", "created_at"),
     Index("jobs_fingerprint", "fingerprint"),
     Index("jobs_provider_id", "provider_id", sqlite_where=text("provider_id IS NOT NULL")),
-    Index("jobs_due", "provider", "due_at", sqlite_where=text("state IN ('queued', 'uncertain')")),
-    Index(
-        "jobs_open", "state", "expires_at", sqlite_where=text("state IN ('queued', 'submitting', 'held', 'uncertain')")
-    ),
+    Index("jobs_due", "provider", "due_at", sqlite_where=text(WAITS)),
+    Index("jobs_open", "state", "expires_at", sqlite_where=text(OPEN)),
 )
 
 attempts = Table(
@@ -126,7 +129,7 @@ outbox = Table(
     Column("sent_at", Float),
     Column("message", LargeBinary),  # rendered at the first try, so that every try sends the same
     Column("error", Text, nullable=False, server_default=""),
-    Index("outbox_due", "due_at", sqlite_where=text("state = 'pending'")),
+    Index("outbox_due", "due_at", sqlite_where=text(PENDING)),
     Index("outbox_recipient", "recipient", "sent_at"),
     Index("outbox_mail", "mail_id"),
 )

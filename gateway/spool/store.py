@@ -32,11 +32,15 @@ class Store:
         of the gateway wrote it.
         """
         store = cls(url)
-        store.database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if exclusive:
-            store.database.lock()
-        store.database.path.touch(mode=0o600)
-        store.database.run_now(migrations.upgrade)
+        try:
+            store.database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if exclusive:
+                store.database.lock()
+            store.database.path.touch(mode=0o600)
+            store.database.run_now(migrations.upgrade)
+        except BaseException:
+            store.close()
+            raise
         return store
 
     async def write(self, transaction: Callable[[Connection], T]) -> T:

