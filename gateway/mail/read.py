@@ -30,7 +30,7 @@ _USUAL_FIELDS = frozenset(
     {"from", "to", "subject", "date", "message-id", "mime-version", "content-type", "received", "reply-to"}
 )
 _SAFE_FIELDS = ("From", "To", "Cc", "Date", "Message-ID", "X-Mailer", "User-Agent", "Content-Type")
-_MESSAGE_ID = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,248}>")
+_MESSAGE_ID = re.compile(r"<[\x21-\x3b\x3d\x40-\x7e]{1,248}>")
 _SPACES = {0x00A0: " ", 0x202F: " ", 0x2007: " ", 0xFEFF: None, 0x200B: None, 0x0000: None}
 
 

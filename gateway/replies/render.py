@@ -18,7 +18,8 @@ from gateway.replies.wording import sentence, word
 from gateway.sms.numbers import mask
 from gateway.verdicts import Refusal
 
-_MESSAGE_ID = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,248}>")
+# Without "?": Python decodes encoded words in the fields that it writes, and one can hold a line end and a Bcc.
+_MESSAGE_ID = re.compile(r"<[\x21-\x3b\x3d\x40-\x7e]{1,248}>")
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
 _WIDTH = 76
 

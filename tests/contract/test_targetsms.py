@@ -21,7 +21,9 @@ from gateway.verdicts import Refused
 
 
 def driver(url: str = "https://sms.example/sendsms.php", group: int = 1) -> TargetSms:
-    settings = TargetSmsSettings(driver="targetsms", url=url, user="corp", password=SecretStr("p&s;s+w%rd"), group=group)
+    settings = TargetSmsSettings(
+        driver="targetsms", url=url, user="corp", password=SecretStr("p&s;s+w%rd"), group=group
+    )
     return TargetSms(settings)
 
 
@@ -48,7 +50,7 @@ REJECTED = {
     "Текст SMS отклонен модератором.": "MSG:9",
     "Текст SMS отклонён модератором.": "MSG:9",
     "Нет отправителя.": "FORBIDDEN",
-    "Отправитель не должен превышать 15 символов для цифровых номеров и 11 символов для буквенно-числовых.": "FORBIDDEN",
+    "Отправитель не должен превышать 15 символов для цифровых номеров и 11 для буквенно-числовых.": "FORBIDDEN",
     "Номер телефона должен быть меньше 15 символов.": "NUMBER",
     "Нет текста сообщения.": "MSG:13",
     "Нет ссылки.": "MSG:14",
@@ -99,7 +101,9 @@ def test_what_waits(answer: str, scope: Scope) -> None:
 
 
 def test_every_row_has_a_test() -> None:
-    tried = " ".join([*REJECTED, "У нас закончились SMS Закончились SMS Аккаунт заблокирован Неправильный логин или пароль"])
+    tried = " ".join(
+        [*REJECTED, "У нас закончились SMS Закончились SMS Аккаунт заблокирован Неправильный логин или пароль"]
+    )
     tried += " SMS будет отправлена как только вы пополните счет более одного одинакового запроса"
     tried += " Данное сообщение уже было отправлено"
     assert [row.number for row in ERRORS if row.fragments[0] not in tried] == []
@@ -175,13 +179,15 @@ def test_status() -> None:
     assert (receipt.state, receipt.segments, receipt.price) == (State.DELIVERED, 2, "1.15")
     assert driver().read_status("7", Response(200, b"not_deliver")).state is State.UNDELIVERED
     assert driver().read_status("7", Response(200, b"partly_deliver")).state is State.UNCERTAIN
-    for nonsense in (b"a:1:{", b"perhaps", b"", b"a:1:{i:0;O:8:\"stdClass\":0:{}}"):
+    for nonsense in (b"a:1:{", b"perhaps", b"", b'a:1:{i:0;O:8:"stdClass":0:{}}'):
         if nonsense:
             with pytest.raises(Refused):
                 driver().read_status("7", Response(200, nonsense))
 
 
-@pytest.mark.parametrize("body", ["445.6 RUR\nРоссия:361,МТС:1", "445.6 RUR,Россия:361,МТС:1", "445,6 руб. Россия:361\nМТС:1"])
+@pytest.mark.parametrize(
+    "body", ["445.6 RUR\nРоссия:361,МТС:1", "445.6 RUR,Россия:361,МТС:1", "445,6 руб. Россия:361\nМТС:1"]
+)
 def test_balance(body: str) -> None:
     balance = driver().read_balance(Response(200, body.encode()))
     assert (balance.amount, balance.packages) == ("445.6", {"Россия": "361", "МТС": "1"})
