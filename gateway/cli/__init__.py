@@ -12,7 +12,9 @@ def main() -> None:
     """Run the command. A configuration that cannot be used ends it with 78 (sysexits.h)."""
     from gateway.cli.app import app  # noqa: PLC0415  (a broken pipe or Ctrl-C during the imports shows no traceback)
     from gateway.settings.document import ConfigError  # noqa: PLC0415
+    from gateway.watch.log import set_up  # noqa: PLC0415
 
+    set_up("error", "auto")  # standard output belongs to the answer; `serve` sets its own
     try:
         app()
     except ConfigError as error:

@@ -46,7 +46,7 @@ class Desk:
     async def change(self, job_id: str, event: Event) -> State | None:
         """Retry or cancel. None: there is no such job, or it is in no state for that."""
         state = await self._store.write(lambda connection: desk.apply(connection, job_id, event, self._clock()))
-        log.info("job.changed", job=job_id, event=event.value, state=state.value if state else None)
+        log.info("job.changed", job=job_id, change=event.value, state=state.value if state else None)
         return state
 
     async def paused_providers(self) -> dict[str, str]:
