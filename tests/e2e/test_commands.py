@@ -116,7 +116,7 @@ async def test_provider_questions(tmp_path: Path) -> None:
         sms.state = "not_deliver"
         code, out, _ = await command("provider", "status", "main", sms.id, *config, "--json")
         assert json.loads(out)["state"] == "undelivered"
-        code, out, err = await command("provider", "status", "main", "999", *config)
+        code, out, _ = await command("provider", "status", "main", "999", *config)
         assert code == 65
         sandbox.platform.user = "somebody else"
         await gateway.mail(template("x"), SERVICE)
