@@ -14,6 +14,8 @@ log = structlog.get_logger()
 
 LOOK_AGAIN_S = 1.0
 """Other processes (the command line) queue jobs too, and tell nobody."""
+GATHER_S = 0.005
+"""Under load, slots and jobs gather for so long, so that one transaction claims several."""
 AFTER_FAULT_S = 2.0
 
 
@@ -40,6 +42,8 @@ class Worker:
                 await asyncio.sleep(AFTER_FAULT_S)
 
     async def _turn(self) -> None:
+        if self._calls:
+            await asyncio.sleep(GATHER_S)
         self._wake.clear()
         free = self._slots - len(self._calls)
         due_s = await self._dispatch.next_due() if free else None

@@ -1,0 +1,136 @@
+"""First figures: ``make bench``. Everything on this machine's loopback; absolute figures move, compare runs side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.process import ENVIRONMENT
+from tests.running import LOOPBACK, write_config
+
+MAILS = int(os.environ.get("MAILS", "8000"))
+ACCOUNT = {"login": "user", "password": "qwerty12", "senders": ["*"], "originators": ["My Bank"]}
+
+
+async def main() -> None:
+    """Run all and print a table."""
+    with tempfile.TemporaryDirectory(prefix="email2sms-bench-") as folder:
+        peer = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.benchmarks.peer"), stdout=asyncio.subprocess.PIPE, env=ENVIRONMENT
+        )
+        assert peer.stdout is not None
+        port = int(await peer.stdout.readline())
+        try:
+            await measure(Path(folder), peer, port)
+        finally:
+            peer.terminate()
+            await peer.wait()
+
+
+async def measure(folder: Path, peer: asyncio.subprocess.Process, port: int) -> None:
+    """Start the gateway and drive it."""
+    settings = {"driver": "targetsms", "url": f"http://127.0.0.1:{port}/sendsms.php", "user": "u", "password": "p"}
+    changes = {
+        "providers": {"main": {**settings, "max_in_flight": 50}},
+        "log": {"format": "json", "level": "warning"},
+        "listeners": [
+            {"name": "lan", "bind": "127.0.0.1:3925", "trust": LOOPBACK, "on_refusal": "reject", "max_connections": 6000,
+             "max_connections_per_client": 6000}
+        ],
+    }  # fmt: skip
+    config = write_config(folder, changes, [ACCOUNT])
+    started = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "serve", "--config", str(config)), env=ENVIRONMENT
+    )
+    try:
+        await accepting(3925)
+        print(f"start to first banner: {time.perf_counter() - started:.2f} s")
+        idle = resident_kb(process.pid)
+        clients = [await asyncio.open_connection("127.0.0.1", 3925) for _ in range(1000)]
+        for reader, _ in clients:
+            await reader.readuntil(b"\r\n")
+        busy = resident_kb(process.pid)
+        print(f"memory: {idle / 1024:.0f} MB idle, {(busy - idle):.0f} bytes x 1024 / 1000 = {busy - idle:.0f} kB for 1000 clients")
+        for _, writer in clients:
+            writer.close()
+        await run(peer, process.pid, "kept connections", keep=1, rate=0)
+        await run(peer, process.pid, "a connection for each mail", keep=0, rate=0)
+        await run(peer, process.pid, "200 mails/s", keep=1, rate=200, mails=2000)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def accepting(port: int) -> None:
+    """Until somebody listens."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionError:
+                await asyncio.sleep(0.01)
+                continue
+            await reader.readuntil(b"\r\n")
+            writer.close()
+            return
+
+
+async def run(
+    peer: asyncio.subprocess.Process, pid: int, name: str, *, keep: int, rate: float, mails: int = MAILS
+) -> None:
+    """One row of the table."""
+    cpu, began = cpu_seconds(pid), time.time()
+    arguments = ("-m", "tests.benchmarks.generator", "3925", "20", str(mails), str(keep), str(rate))
+    generator = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, env=ENVIRONMENT
+    )
+    out, _ = await generator.communicate()
+    accepted = json.loads(out)
+    arrived, last = 0, 0.0
+    relayed: dict[str, Any] = {}
+    async with asyncio.timeout(120):
+        while arrived < mails:
+            await asyncio.sleep(0.2)
+            relayed = await reported(peer)
+            arrived, last = arrived + relayed["count"], relayed["last"]
+            if relayed["count"]:
+                slowest = relayed
+    spent = cpu_seconds(pid) - cpu
+    print(
+        f"{name}: accepted {accepted['per_second']:.0f}/s (250 after p50 {accepted['p50_ms']:.1f} p99 {accepted['p99_ms']:.1f} ms), "
+        f"relayed {mails / (last - began):.0f}/s (request after p50 {slowest['p50_ms']:.1f} p99 {slowest['p99_ms']:.1f} ms), "
+        f"CPU {spent / mails * 1000:.2f} s per 1000 mails"
+    )
+
+
+async def reported(peer: asyncio.subprocess.Process) -> dict[str, Any]:
+    """What came at the peer since the last time."""
+    assert peer.stdout is not None
+    peer.send_signal(signal.SIGUSR1)
+    line: dict[str, Any] = json.loads(await peer.stdout.readline())
+    return line
+
+
+def resident_kb(pid: int) -> int:
+    """Resident memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of the process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+

@@ -1,0 +1,62 @@
+"""A provider that answers at once: ``python -m tests.benchmarks.peer``. Prints its port, and at the end what came."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import time
+
+import uvloop
+
+_MOMENT = re.compile(rb"t%3D(\d+)")
+
+
+class Peer(asyncio.Protocol):
+    """HTTP enough for a GET without a body."""
+
+    waits: list[float] = []  # noqa: RUF012  (all connections share it)
+    texts: set[bytes] = set()  # noqa: RUF012
+    count = 0
+    last = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport, self.buffer = transport, b""
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            line, self.buffer = self.buffer[:end].partition(b"\r\n")[0], self.buffer[end + 4 :]
+            Peer.count += 1
+            Peer.last = time.time()
+            Peer.texts.add(line)
+            if match := _MOMENT.search(line):
+                Peer.waits.append((time.time_ns() - int(match[1])) / 1e6)
+            answer = b"%d" % (10_000_000 + Peer.count)
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(answer)
+            self.transport.write(head + answer)  # type: ignore[attr-defined]
+
+
+async def main() -> None:
+    """Until TERM."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Peer, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    done = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, done.set)
+    loop.add_signal_handler(signal.SIGUSR1, report)
+    await done.wait()
+
+
+def report() -> None:
+    """What came since the last report, as one line of JSON."""
+    waits = sorted(Peer.waits) or [0.0]
+    figures = {"count": Peer.count, "distinct": len(Peer.texts), "last": Peer.last}
+    figures |= {"p50_ms": waits[len(waits) // 2], "p99_ms": waits[len(waits) * 99 // 100]}
+    print(json.dumps(figures), flush=True)
+    Peer.count, Peer.waits, Peer.texts = 0, [], set()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
