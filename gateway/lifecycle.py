@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a job is. The last six but ``HELD`` and ``UNCERTAIN`` are final."""
+    """Where a job is. ``FINAL`` names those in which nothing more happens by itself."""
 
     QUEUED = "queued"
     SUBMITTING = "submitting"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from gateway.spool.engine import Database
 
@@ -21,7 +22,8 @@ class Batch(Generic[Item, Result]):
     """Collects items while the last batch commits, then writes all of them at once.
 
     ``flush(connection, items)`` returns one result for each item. When a batch fails, its items are tried
-    one by one, so that a poisonous one spoils nobody else's.
+    one by one, so that a poisonous one spoils nobody else's. A fault of the database itself (locked, full,
+    unreadable) is nobody's poison: all fail at once, for each further try would wait for the lock again.
     """
 
     def __init__(self, database: Database, flush: Callable[[Connection, Sequence[Item]], Sequence[Result]]) -> None:
@@ -48,8 +50,9 @@ class Batch(Generic[Item, Result]):
         try:
             results = await self._database.write(lambda connection: self._flush(connection, items))
         except Exception as error:
-            if len(batch) == 1:
-                _fail(batch[0][1], error)
+            if len(batch) == 1 or isinstance(error, OperationalError):
+                for _, future in batch:
+                    _fail(future, error)
                 return
             for single in batch:
                 await self._commit([single])

@@ -10,13 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, Integer, Row, and_, bindparam, func, insert, or_, select, text, union_all, update
 
 from gateway.lifecycle import Event, State, sources
 from gateway.model import Attempt, Job, Note
 from gateway.spool.put import REPORT_DELAY_S, encode_notes, outbox_row
-from gateway.spool.schema import OPEN, WAITS, attempts, jobs, mails, outbox, providers, trail
+from gateway.spool.schema import OPEN, attempts, jobs, mails, outbox, providers, trail
 from gateway.verdicts import Refusal
+
+LOOK_AT = 500
+"""Jobs to look at in one step when some had to be put off."""
+EXPIRE_AT_ONCE = 5_000
+"""Other writes wait meanwhile, and SQLite takes only so many values in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +75,25 @@ def claim(connection: Connection, terms: ProviderTerms, slots: int, now: float, 
     The rate is shared by all processes on the store. A job whose request would equal another's inside the
     provider's duplicate window is put off until the window has passed.
     """
-    allowed = min(slots, _allowance(connection, terms, now))
-    if allowed < 1:
-        return []
-    rows = _due(connection, terms.name, allowed, now)
-    rows = _outside_window(connection, terms, rows, now)
+    calls, free_since = _allowance(connection, terms, now)
+    wanted, look_at = min(slots, calls), min(slots, calls)
+    claimed: list[Attempt] = []
+    while wanted > 0:
+        due = _due(connection, terms.name, look_at, now)
+        taken = _take(connection, terms, _outside_window(connection, terms, due, now)[:wanted], now, clock)
+        claimed += taken
+        wanted -= len(taken)
+        if len(due) < look_at:
+            break
+        look_at = LOOK_AT  # some were put off: behind a storm of one alarm wait other people's messages
+    if claimed and terms.rate is not None:
+        _spend(connection, terms.name, free_since + len(claimed) / terms.rate)
+    return claimed
+
+
+def _take(
+    connection: Connection, terms: ProviderTerms, rows: Sequence[Row[Any]], now: float, clock: BootClock
+) -> list[Attempt]:
     if not rows:
         return []
     claimed = [_attempt(row, terms, clock) for row in rows]
@@ -96,7 +115,6 @@ def claim(connection: Connection, terms: ProviderTerms, slots: int, now: float, 
         insert(attempts),
         [{"job_id": a.job.id, "number": a.number, "provider": terms.name, "started_at": now} for a in claimed],
     )
-    _spend(connection, terms, len(claimed), now)
     return claimed
 
 
@@ -117,14 +135,27 @@ _CLAIM = (
 )
 
 
+_DUE = (
+    select(jobs)
+    .where(
+        jobs.c.provider == bindparam("provider"),
+        jobs.c.state == bindparam("state"),
+        jobs.c.due_at <= bindparam("now"),
+        or_(jobs.c.state == State.UNCERTAIN.value, jobs.c.expires_at > bindparam("now")),
+    )
+    .order_by(jobs.c.due_at)
+    .limit(bindparam("limit", type_=Integer))
+)
+"""What is past its validity is not sent any more; ``expire`` finds it. Asking for a lost answer sends nothing new."""
+
+
 def _due(connection: Connection, provider: str, limit: int, now: float) -> Sequence[Row[Any]]:
-    return connection.execute(
-        select(jobs)
-        .where(jobs.c.provider == provider, jobs.c.due_at <= now, text(WAITS))
-        .order_by(jobs.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
+    """Lost answers first, for their time is short; then the oldest."""
+    rows: list[Row[Any]] = []
+    for state in (*sources(Event.RESOLVE), *sources(Event.CLAIM)):
+        values = {"provider": provider, "state": state.value, "now": now, "limit": limit - len(rows)}
+        rows += connection.execute(_DUE, values)
+    return rows
 
 
 def _outside_window(
@@ -135,35 +166,43 @@ def _outside_window(
     fresh = [row for row in rows if row.state == State.QUEUED.value]
     if window is None or not fresh:
         return list(rows)
-    busy_until = {
-        row.fingerprint: row.sent_at + window
-        for row in connection.execute(
-            select(jobs.c.fingerprint, func.max(jobs.c.sent_at).label("sent_at"))
-            .where(
-                jobs.c.fingerprint.in_({row.fingerprint for row in fresh}),
-                jobs.c.provider == terms.name,
-                jobs.c.sent_at > now - window,
-                jobs.c.id.not_in([row.id for row in fresh]),
-            )
-            .group_by(jobs.c.fingerprint)
-        )
-    }
-    passed, waiting = [], []
+    busy_until: dict[bytes, dict[str, float]] = {row.fingerprint: {} for row in rows}
+    recent = select(jobs.c.id, jobs.c.fingerprint, jobs.c.sent_at).where(
+        jobs.c.fingerprint.in_({row.fingerprint for row in fresh}),
+        jobs.c.provider == terms.name,
+        jobs.c.sent_at > now - window,
+    )
+    for job_id, fingerprint, sent_at in connection.execute(recent):
+        busy_until[fingerprint][job_id] = min(sent_at, now) + window  # the clock may have been set back
+    passed: list[Row[Any]] = []
+    waiting: list[tuple[Row[Any], dict[str, float]]] = []
     for row in rows:
-        if row.state == State.QUEUED.value and row.fingerprint in busy_until:
-            waiting.append((row, busy_until[row.fingerprint]))
-            continue
-        busy_until.setdefault(row.fingerprint, now + window)
-        passed.append(row)
-    if waiting:
-        why = "an identical SMS went to this number less than a minute ago: waits for the provider's window"
-        connection.execute(
-            update(jobs).where(jobs.c.id == bindparam("job")).values(due_at=bindparam("until"), why=why),
-            [{"job": row.id, "until": until} for row, until in waiting],
-        )
-        note = Note("relay", "held for the duplicate window", {"provider": terms.name})
-        connection.execute(insert(trail), [_trail_row(row.mail_id, row.id, now, (note,)) for row, _ in waiting])
+        equal = busy_until[row.fingerprint]
+        if row.state == State.QUEUED.value and equal.keys() - {row.id}:
+            waiting.append((row, equal))
+        else:
+            equal[row.id] = now + window
+            passed.append(row)
+    put_off: list[tuple[Row[Any], float]] = []
+    for row, equal in waiting:  # one in each window
+        until = max(busy for job_id, busy in equal.items() if job_id != row.id)
+        equal[row.id] = until + window
+        put_off.append((row, until))
+    _put_off(connection, terms.name, put_off, now)
     return passed
+
+
+def _put_off(connection: Connection, provider: str, waiting: Sequence[tuple[Row[Any], float]], now: float) -> None:
+    if not waiting:
+        return
+    connection.execute(_PUT_OFF, [{"job": row.id, "until": until} for row, until in waiting])
+    note = Note("relay", "held for the duplicate window", {"provider": provider})
+    if news := [row for row, _ in waiting if row.why != _IDENTICAL]:
+        connection.execute(insert(trail), [_trail_row(row.mail_id, row.id, now, (note,)) for row in news])
+
+
+_IDENTICAL = "an identical SMS went to this number less than a minute ago: waits for the provider's window"
+_PUT_OFF = update(jobs).where(jobs.c.id == bindparam("job")).values(due_at=bindparam("until"), why=_IDENTICAL)
 
 
 def _attempt(row: Row[Any], terms: ProviderTerms, clock: BootClock) -> Attempt:
@@ -201,34 +240,28 @@ def job_of(row: Row[Any]) -> Job:
 # ── rate (GCRA: one number a provider, exact across processes) ───────────────────────────────
 
 
-def _allowance(connection: Connection, terms: ProviderTerms, now: float) -> int:
-    """Calls that may start now: at most one second's worth at once. Zero while the provider is paused."""
-    row = connection.execute(select(providers).where(providers.c.name == terms.name).with_for_update()).one_or_none()
+def _allowance(connection: Connection, terms: ProviderTerms, now: float) -> tuple[int, float]:
+    """Calls that may start now, and since when they have been saved up: at most one second's worth at once.
+
+    None while the provider is paused.
+    """
+    row = connection.execute(select(providers).where(providers.c.name == terms.name)).one_or_none()
     if row is None:
         connection.execute(insert(providers), {"name": terms.name, "next_free_at": 0.0})
-        return _burst(terms, now, 0.0)
-    if row.paused_until is not None and row.paused_until > now:
-        return 0
-    return _burst(terms, now, row.next_free_at)
-
-
-def _burst(terms: ProviderTerms, now: float, next_free_at: float) -> int:
+    elif row.paused_until is not None and row.paused_until > now:
+        return 0, now
     if terms.rate is None:
-        return 1_000_000
-    capacity = max(1.0, terms.rate)
-    return int((now - max(next_free_at, now - capacity / terms.rate)) * terms.rate + 1e-6)
+        return 1_000_000, now
+    free_since = row.next_free_at if row else 0.0
+    if free_since > now:  # the clock was set back; until it has caught up nobody may wait
+        _spend(connection, terms.name, now)
+        free_since = now
+    free_since = max(free_since, now - max(1.0, terms.rate) / terms.rate)
+    return int((now - free_since) * terms.rate + 1e-6), free_since
 
 
-def _spend(connection: Connection, terms: ProviderTerms, calls: int, now: float) -> None:
-    if terms.rate is None:
-        return
-    earliest = now - max(1.0, terms.rate) / terms.rate
-    row_value = connection.execute(select(providers.c.next_free_at).where(providers.c.name == terms.name)).scalar_one()
-    connection.execute(
-        update(providers)
-        .where(providers.c.name == terms.name)
-        .values(next_free_at=max(row_value, earliest) + calls / terms.rate)
-    )
+def _spend(connection: Connection, provider: str, next_free_at: float) -> None:
+    connection.execute(update(providers).where(providers.c.name == provider).values(next_free_at=next_free_at))
 
 
 def pause(connection: Connection, provider: str, until: float | None, why: str) -> None:
@@ -247,25 +280,25 @@ def settle(connection: Connection, items: Sequence[Settlement]) -> list[bool]:
     current = {
         row.id: row
         for row in connection.execute(
-            select(jobs.c.id, jobs.c.state, jobs.c.fence)
-            .where(jobs.c.id.in_([item.attempt.job.id for item in items]))
-            .with_for_update()
+            select(jobs.c.id, jobs.c.state, jobs.c.fence).where(jobs.c.id.in_([item.attempt.job.id for item in items]))
         )
     }
-    valid = [
-        (row := current.get(item.attempt.job.id)) is not None
-        and row.fence == item.attempt.fence
-        and row.state in sources(item.event)
-        for item in items
-    ]
-    won = [item for item, ok in zip(items, valid, strict=True) if ok]
+    results: list[bool] = []
+    won: list[Settlement] = []
+    for item in items:
+        row = current.get(item.attempt.job.id)
+        ok = row is not None and row.fence == item.attempt.fence and row.state in sources(item.event)
+        results.append(ok)
+        if ok:
+            won.append(item)
+            del current[item.attempt.job.id]  # a second word on the same attempt in this batch is late, too
     if won:
         connection.execute(_SETTLE, [_settled(item) for item in won])
         connection.execute(_FINISH, [_finished(item) for item in won])
         if rows := [_trail_row(i.attempt.job.mail_id, i.attempt.job.id, i.at, i.notes) for i in won if i.notes]:
             connection.execute(insert(trail), rows)
         _notify(connection, [item.attempt.job.mail_id for item in won if item.notify], won[0].at)
-    return valid
+    return results
 
 
 _SETTLE = (
@@ -344,11 +377,12 @@ def recover(connection: Connection, now: float) -> list[Job]:
 
     Whether its request left is unknown, so it is uncertain and due for resolution at once.
     """
-    rows = connection.execute(select(jobs).where(text(OPEN), jobs.c.state == State.SUBMITTING.value)).all()
+    in_flight = and_(text(OPEN), jobs.c.state == State.SUBMITTING.value)
+    rows = connection.execute(select(jobs).where(in_flight)).all()
     if rows:
         connection.execute(
             update(jobs)
-            .where(jobs.c.state == State.SUBMITTING.value)
+            .where(in_flight)
             .values(
                 state=State.UNCERTAIN.value,
                 due_at=now,
@@ -362,10 +396,11 @@ def recover(connection: Connection, now: float) -> list[Job]:
 
 
 def expire(connection: Connection, now: float, refusal: Refusal) -> list[Job]:
-    """Jobs that waited past their validity. They were never taken by a provider."""
+    """Jobs that waited past their validity. They were never taken by a provider. The next call goes on
+    where ``EXPIRE_AT_ONCE`` ends."""
     waiting = [state.value for state in (State.QUEUED, State.HELD)]
-    condition = and_(text(OPEN), jobs.c.state.in_(waiting), jobs.c.expires_at <= now)
-    rows = connection.execute(select(jobs).where(condition).with_for_update()).all()
+    old = and_(text(OPEN), jobs.c.state.in_(waiting), jobs.c.expires_at <= now)
+    rows = connection.execute(select(jobs).where(old).limit(EXPIRE_AT_ONCE)).all()
     if rows:
         connection.execute(
             update(jobs)
@@ -386,7 +421,16 @@ def expire(connection: Connection, now: float, refusal: Refusal) -> list[Job]:
 
 def next_due(connection: Connection, provider: str) -> float | None:
     """When the provider's next job is due, paused or not."""
-    earliest: float | None = connection.execute(
-        select(func.min(jobs.c.due_at)).where(jobs.c.provider == provider, text(WAITS))
-    ).scalar_one()
+    earliest: float | None = connection.execute(_NEXT_DUE, {"provider": provider}).scalar_one()
     return earliest
+
+
+_EARLIEST = union_all(  # one state a part: so each is one step down the index
+    *(
+        select(func.min(jobs.c.due_at).label("due_at")).where(
+            jobs.c.provider == bindparam("provider"), jobs.c.state == state.value, jobs.c.due_at.is_not(None)
+        )
+        for state in (*sources(Event.RESOLVE), *sources(Event.CLAIM))
+    )
+).subquery()
+_NEXT_DUE = select(func.min(_EARLIEST.c.due_at))

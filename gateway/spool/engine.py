@@ -44,7 +44,9 @@ class Database:
         Two daemons on one file would both resolve each other's calls in flight (reliability, row 23).
         The command line works on the store beside a daemon without this lock.
         """
-        self._lock_file = self.path.with_name(self.path.name + ".lock").open("w")
+        path = self.path.with_name(self.path.name + ".lock")
+        path.touch(mode=0o600)
+        self._lock_file = path.open("w")
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

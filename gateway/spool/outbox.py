@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, select, text, update
+from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, insert, select, text, update
 
 from gateway.lifecycle import State
 from gateway.model import Notice, Told
+from gateway.spool.put import outbox_row
 from gateway.spool.schema import PENDING, jobs, mails, outbox
 from gateway.verdicts import REASONS, Refusal
 
@@ -44,14 +45,14 @@ def due(connection: Connection, now: float, limit: int) -> list[Outgoing]:
 
 
 def _outgoing(connection: Connection, row: Row[Any]) -> Outgoing:
-    told = _told(connection, row.mails_id) if row.mails_reason is None else ()
+    told = _untold(connection, row.mails_id) if row.mails_reason is None else []
     notice = Notice(
         mail_id=row.mails_id,
         to=row.outbox_recipient,
         language=row.mails_language,
         message_id=row.mails_message_id,
         refusal=refusal_of(row.mails_reason, row.mails_reason_values),
-        told=tuple(item for _, item in told),
+        told=tuple(_told(job) for job in told),
         dialect=row.mails_dialect,
         account=row.mails_account or "",
         originator=row.mails_originator or "",
@@ -64,11 +65,12 @@ def _outgoing(connection: Connection, row: Row[Any]) -> Outgoing:
         tries=row.outbox_tries,
         created_at=row.outbox_created_at,
         expires_at=row.outbox_expires_at,
-        job_ids=tuple(job_id for job_id, _ in told),
+        job_ids=tuple(job.id for job in told),
     )
 
 
-def _told(connection: Connection, mail_id: str) -> list[tuple[str, Told]]:
+def _untold(connection: Connection, mail_id: str) -> list[Row[Any]]:
+    """The jobs of which the sender must still learn. A lost answer that is still being asked for is no news."""
     rows = connection.execute(
         select(jobs)
         .where(
@@ -78,14 +80,11 @@ def _told(connection: Connection, mail_id: str) -> list[tuple[str, Told]]:
         )
         .order_by(jobs.c.id)
     )
-    return [
-        (
-            row.id,
-            Told(row.destination, State(row.state), refusal_of(row.reason, row.reason_values), remark=row.why),
-        )
-        for row in rows
-        if row.state != State.SUBMITTED.value or row.why
-    ]
+    return [row for row in rows if row.due_at is None and (row.state != State.SUBMITTED.value or row.why)]
+
+
+def _told(row: Row[Any]) -> Told:
+    return Told(row.destination, State(row.state), refusal_of(row.reason, row.reason_values), remark=row.why)
 
 
 def refusal_of(key: str | None, values: Mapping[str, str | int] | None) -> Refusal | None:
@@ -104,7 +103,15 @@ def rendered(connection: Connection, item: Outgoing, message: bytes) -> None:
     """Keep the finished mail, and that its jobs are told of: a retry sends the same words."""
     connection.execute(update(outbox).where(outbox.c.id == item.id).values(message=message))
     if item.job_ids:
-        connection.execute(update(jobs).where(jobs.c.id.in_(item.job_ids)).values(told=True))
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id.in_(item.job_ids), jobs.c.state.in_([state.value for state in _WORTH_TELLING]))
+            .values(told=True)
+        )
+    if item.notice.refusal is None and (late := _untold(connection, item.notice.mail_id)):
+        # They changed after ``due`` had read them, found this report still open and so asked for no other.
+        at = max(row.updated_at for row in late)
+        connection.execute(insert(outbox), outbox_row(item.notice.mail_id, item.notice.to, at, 0.0))
 
 
 def finish(connection: Connection, item_id: int, state: str, now: float, error: str = "") -> None:

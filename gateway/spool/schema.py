@@ -23,9 +23,11 @@ from sqlalchemy import (
 metadata = MetaData()
 
 # SQLite uses a partial index only where the query repeats its condition literally, without bound values.
-WAITS = "state IN ('queued', 'uncertain')"
+# (``due_at IS NOT NULL`` needs no repeating: it follows from ``due_at <= ?``.)
 OPEN = "state IN ('queued', 'submitting', 'held', 'uncertain')"
 PENDING = "state = 'pending'"
+
+_OptionalJSON = JSON(none_as_null=True)
 
 mails = Table(
     "mails",
@@ -46,7 +48,7 @@ mails = Table(
     Column("originator", String(32)),
     Column("verified_by", String(32), nullable=False),
     Column("reason", String(64)),  # key of verdicts.REASONS when the whole mail was refused
-    Column("reason_values", JSON),
+    Column("reason_values", _OptionalJSON),
     Column("reply_to", String(320)),  # NULL: no mail may be sent to this sender
     Column("language", String(8), nullable=False),
     Column("dedup_key", LargeBinary(32), unique=True),
@@ -70,7 +72,7 @@ jobs = Table(
     Column("state", String(16), nullable=False),
     Column("why", Text, nullable=False, server_default=""),  # the state's reason, in words for an operator
     Column("reason", String(64)),
-    Column("reason_values", JSON),
+    Column("reason_values", _OptionalJSON),
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("due_at", Float),  # NULL: nothing is to be done by itself
@@ -88,7 +90,7 @@ jobs = Table(
     Index("jobs_created", "created_at"),
     Index("jobs_fingerprint", "fingerprint"),
     Index("jobs_provider_id", "provider_id", sqlite_where=text("provider_id IS NOT NULL")),
-    Index("jobs_due", "provider", "due_at", sqlite_where=text(WAITS)),
+    Index("jobs_due", "provider", "state", "due_at", sqlite_where=text("due_at IS NOT NULL")),
     Index("jobs_open", "state", "expires_at", sqlite_where=text(OPEN)),
 )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from gateway.spool.store import Store
 
@@ -33,6 +33,23 @@ def other(store: Store, url: str) -> Iterator[Store]:
 def commits(store: Store) -> Iterator[list[Connection]]:
     """Every commit from now on."""
     seen: list[Connection] = []
-    event.listen(Engine, "commit", seen.append)
+
+    def see(connection: Connection) -> None:
+        seen.append(connection)
+
+    event.listen(Engine, "commit", see)
     yield seen
-    event.remove(Engine, "commit", seen.append)
+    event.remove(Engine, "commit", see)
+
+
+@pytest.fixture
+def faults(store: Store) -> Iterator[list[ExceptionContext]]:
+    """Every error of the database from now on."""
+    seen: list[ExceptionContext] = []
+
+    def see(fault: ExceptionContext) -> None:
+        seen.append(fault)
+
+    event.listen(Engine, "handle_error", see)
+    yield seen
+    event.remove(Engine, "handle_error", see)

@@ -54,9 +54,9 @@ def upgrade() -> None:
     op.create_index(
         "jobs_due",
         "jobs",
-        ["provider", "due_at"],
+        ["provider", "state", "due_at"],
         unique=False,
-        sqlite_where=sa.text("state IN ('queued', 'uncertain')"),
+        sqlite_where=sa.text("due_at IS NOT NULL"),
     )
     op.create_index("jobs_fingerprint", "jobs", ["fingerprint"], unique=False)
     op.create_index("jobs_mail", "jobs", ["mail_id"], unique=False)
