@@ -66,8 +66,7 @@ class Daemon:
         if settings.replies is not None:
             post = Post(settings.replies, smarthost(self._configuration), self.store, settings.server.hostname)
             self._run(keeper.send_replies(post))
-        for worker in self._workers.values():
-            self._run(worker.run())
+        self._relaying = [asyncio.create_task(worker.run()) for worker in self._workers.values()]
         await self._open_doors()
         doors = {door.settings.name: door.where for door in self.listeners}
         log.info("gateway.ready", version=__version__, listeners=doors)
@@ -146,8 +145,10 @@ class Daemon:
         await asyncio.gather(*(listener.stop(DRAIN_S) for listener in self.listeners))
         for task in self._tasks:
             task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for worker in self._workers.values():
+            worker.stop()
+        await asyncio.gather(*self._relaying)
         await asyncio.gather(*(worker.drain(DRAIN_S) for worker in self._workers.values()))
         if self._console is not None:
             await self._console.cleanup()

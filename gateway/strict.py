@@ -29,7 +29,7 @@ class Strict(BaseModel):
             if name in data:
                 raise ValueError(f"give {name} or {source}, not both")
             try:
-                data[name] = (folder / str(data[source])).read_text("utf-8").splitlines()[0].strip()
+                data[name] = (folder / str(data[source])).read_text("utf-8-sig").splitlines()[0].strip()
             except (OSError, IndexError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "the file is empty or not text"
                 raise ValueError(f"{source}: {folder / str(data[source])}: {reason}") from None

@@ -7,6 +7,8 @@ have been sent. httpx is used through its transport interface, with aiohttp unde
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Sequence
 
 import aiohttp
@@ -22,9 +24,9 @@ CONNECT_TIMEOUT_S = 5.0
 KEEP_ALIVE_S = 5.0
 """Below any server's own, so that a connection is rarely closed under a request."""
 
-_NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-"""aiohttp's own words for it. The transport turns a lost answer into ``httpx.ConnectTimeout`` too, so httpx's
-classes cannot be believed here."""
+_NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+"""aiohttp's own words for it: no address, no connection, no TLS. The transport turns a lost answer into
+``httpx.ConnectTimeout`` too, so httpx's classes cannot be believed here."""
 
 
 class NoAnswer(Exception):
@@ -69,13 +71,7 @@ class HttpUpstream:
         """One request, one fully read response. Raises ``NoAnswer``; no redirect, no retry, no proxy from the
         environment: each of them could send a second time."""
         transport = self._transport or self._open()
-        message = httpx.Request(
-            request.method,
-            request.url,
-            headers={"User-Agent": "email2sms", **request.headers},
-            content=request.body or None,
-            extensions={"timeout": {"connect": CONNECT_TIMEOUT_S, "pool": CONNECT_TIMEOUT_S, "read": self._timeout_s}},
-        )
+        message = self._message(request)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S + self._timeout_s):
                 response = await transport.handle_async_request(message)
@@ -84,14 +80,32 @@ class HttpUpstream:
                 finally:
                     await response.aclose()
         except (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-            cause = error.__cause__ or error
+            cause = error.__cause__ or error if isinstance(error, httpx.HTTPError) else error
             sent = not isinstance(cause, _NEVER_CONNECTED)
             raise NoAnswer(_describe(cause), sent=sent) from None
         return Response(response.status_code, body, {key.lower(): value for key, value in response.headers.items()})
 
+    def _message(self, request: Request) -> httpx.Request:
+        try:
+            message = httpx.Request(
+                request.method,
+                request.url,
+                headers={"User-Agent": "email2sms", **request.headers},
+                content=request.body or None,
+                extensions={
+                    "timeout": {"connect": CONNECT_TIMEOUT_S, "pool": CONNECT_TIMEOUT_S, "read": self._timeout_s}
+                },
+            )
+            message.url.host.encode("idna")  # the resolver would raise the same, too late to be told apart
+        except (httpx.InvalidURL, UnicodeError):
+            raise NoAnswer("no connection to the provider: its address is no URL", sent=False) from None
+        return message
+
     def _open(self) -> httpx.AsyncBaseTransport:
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_in_flight, keepalive_timeout=KEEP_ALIVE_S),
+            connector=aiohttp.TCPConnector(
+                limit=self._max_in_flight, keepalive_timeout=KEEP_ALIVE_S, socket_factory=_socket
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
@@ -108,12 +122,21 @@ class HttpUpstream:
             self._transport = None
 
 
+def _socket(address: tuple[object, ...]) -> socket.socket:
+    """A socket whose ``close`` is a reset. After a time-out the kernel would otherwise go on delivering the request,
+    perhaps when the provider's window for duplicates is over."""
+    family, kind, protocol = (int(str(part)) for part in address[:3])
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return made
+
+
 async def _read(response: httpx.Response) -> bytes:
     body = b""
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
-            raise httpx.ReadError("the answer is larger than a megabyte")
+            raise NoAnswer("the answer is larger than a megabyte", sent=True)
     return body
 
 
@@ -122,6 +145,8 @@ def _describe(error: BaseException) -> str:
     match error:
         case aiohttp.ClientConnectorError():
             return f"no connection to the provider: {error.os_error.strerror or type(error.os_error).__name__}"
+        case aiohttp.InvalidURL():
+            return "no connection to the provider: its address is no URL"
         case aiohttp.ConnectionTimeoutError():
             return "no connection to the provider: timed out"
         case TimeoutError():

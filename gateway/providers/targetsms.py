@@ -7,6 +7,7 @@ destination unless ``group`` says otherwise.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from gateway.model import (
     Uncertain,
 )
 from gateway.providers import ProviderSettings
+from gateway.sms.numbers import mask
 from gateway.verdicts import (
     PROVIDER_CLOSED,
     PROVIDER_NUMBER,
@@ -50,8 +52,11 @@ MAX_URL = 2000
 DUPLICATE_WINDOW_S = 70.0
 """Seed 002 §1 says a minute; ten seconds more, because its clock starts when the request arrives."""
 
-_IDS = re.compile(r"\d{1,20}(?:\s*,\s*\d{1,20})*")
-_BALANCE = re.compile(r"(-?[\d.,]*\d)\s*([A-Za-zА-Яа-я]{1,5}\.?)\s*(.*)", re.DOTALL)
+_ID = "[1-9][0-9]{0,19}"
+_IDS = re.compile(rf"{_ID}(?:\s*,\s*{_ID})*")
+_BALANCE = re.compile(r"(-?[0-9]+(?:[.,][0-9]+)?)\s*([A-Za-zА-Яа-я]{1,5}\.?)\s*(.*)", re.DOTALL)
+_ECHO = re.compile(r"\b(pwd|text)=[^&\s\"'<>]*")
+"""Web servers quote the URL in their complaints."""
 
 
 class TargetSmsSettings(ProviderSettings):
@@ -183,18 +188,20 @@ class TargetSms:
 
     def read_submit(self, attempts: Sequence[Attempt], response: Response) -> list[Outcome]:
         """§2.2 and §2.3."""
-        answer = response.text
+        answer, said = response.text, self._quote(response.text, attempts)
         if _IDS.fullmatch(answer):
+            if response.status >= 300:  # a bare "404" is no id, yet an id is an id
+                return [Uncertain(f"HTTP {response.status}, {said}")] * len(attempts)
             ids = [part.strip() for part in answer.split(",")]
             if len(ids) != len(attempts):
                 return [Uncertain(f"{len(ids)} ids for {len(attempts)} destinations")] * len(attempts)
             return [Submitted(provider_id) for provider_id in ids]
         row = find_error(answer)
         if row is None:
-            return [_unknown(response)] * len(attempts)
+            return [_unknown(response, said, len(attempts))] * len(attempts)
         if len(attempts) > 1 and row.fate not in {Fate.RETRY, Fate.STOP}:
-            return [Uncertain(f"the group was answered: {_quote(answer)}")] * len(attempts)
-        return [_known(attempt, row, answer) for attempt in attempts]
+            return [Uncertain(f"the group was answered: {said}")] * len(attempts)
+        return [_known(attempt, row, said) for attempt in attempts]
 
     def status(self, provider_id: str) -> Request:
         """§4, which answers more than §3 for the same price."""
@@ -204,9 +211,12 @@ class TargetSms:
         """A PHP array (§4) or a bare word (§3). Raises ``Refused`` (MSG)."""
         answer = response.text
         if answer.startswith("a:"):
-            return _detailed(provider_id, response)
+            receipt = _detailed(provider_id, response)
+            if receipt is None:
+                raise self._refused(answer)
+            return receipt
         if answer.casefold() not in STATES:
-            raise _refused(answer)
+            raise self._refused(answer)
         return Receipt(provider_id, STATES[answer.casefold()], raw=answer)
 
     def balance(self) -> Request:
@@ -217,7 +227,7 @@ class TargetSms:
         """§5.2; the packages stand after a comma, a space or on a new line. Raises ``Refused`` (MSG)."""
         match = _BALANCE.fullmatch(response.text)
         if match is None:
-            raise _refused(response.text)
+            raise self._refused(response.text)
         amount, currency, rest = match.groups()
         packages = dict(
             part.strip().rsplit(":", 1) for part in re.split(r"[,\n]", rest) if part.count(":") and part.strip()
@@ -229,43 +239,60 @@ class TargetSms:
         joint = "&" if "?" in self._url else "?"
         return Request("GET", f"{self._url}{joint}{query}", secrets=(self._secret, quote(self._secret, safe="")))
 
+    def _refused(self, answer: str) -> Refused:
+        row = find_error(answer)
+        if row is None:
+            return Refused(PROVIDER_UNKNOWN_ANSWER, code=0, text=self._quote(answer))
+        return Refused(row.reason, code=row.number, text=row.fragments[0])
 
-def _known(attempt: Attempt, row: ErrorText, answer: str) -> Outcome:
+    def _quote(self, answer: str, attempts: Sequence[Attempt] = ()) -> str:
+        """The provider's words, short and on one line, without what they may repeat of the request."""
+        answer = _ECHO.sub(r"\1=***", answer)
+        for secret in {self._secret, quote(self._secret, safe=""), html.escape(self._secret)} - {""}:
+            answer = answer.replace(secret, "***")
+        for attempt in attempts:
+            answer = answer.replace(attempt.job.destination, mask(attempt.job.destination))
+        return " ".join(answer.split())[:200]
+
+
+def _known(attempt: Attempt, row: ErrorText, said: str) -> Outcome:
     match row.fate:
         case Fate.RETRY:
-            return Deferred(Scope.ROUTE, _quote(answer))
+            return Deferred(Scope.ROUTE, said)
         case Fate.STOP:
-            return Deferred(Scope.PROVIDER, _quote(answer))
+            return Deferred(Scope.PROVIDER, said)
         case Fate.HELD:
             return Submitted(None, remark="held by provider until the bill is paid")
         case Fate.DUPLICATE if attempt.repeats:
             return Submitted(None, remark="the first request was seen; no id, so no receipt")
         case Fate.DUPLICATE:
-            return Deferred(Scope.JOB, _quote(answer), after_s=DUPLICATE_WINDOW_S)
+            return Deferred(Scope.JOB, said, after_s=DUPLICATE_WINDOW_S)
     refusal = Refusal(row.reason, {"code": row.number, "text": row.fragments[0]})
     return Rejected(refusal, other_route=row.fate is Fate.REROUTE)
 
 
-def _unknown(response: Response) -> Outcome:
+def _unknown(response: Response, said: str, count: int) -> Outcome:
     answer = response.text
     if response.status in _LATER:
         return Deferred(Scope.ROUTE, f"HTTP {response.status}")
     if response.status in _NOT_REACHED:
         return Deferred(Scope.PROVIDER, f"HTTP {response.status}: the address or the permission is wrong")
     if response.status >= 500 or not answer or answer.startswith("<"):
-        return Uncertain(f"HTTP {response.status}, {_quote(answer) or 'empty answer'}")
-    refusal = Refusal(PROVIDER_UNKNOWN_ANSWER, {"code": 0, "text": _quote(answer)})
+        return Uncertain(f"HTTP {response.status}, {said or 'empty answer'}")
+    if count > 1:
+        return Uncertain(f"the group was answered: {said}")
+    refusal = Refusal(PROVIDER_UNKNOWN_ANSWER, {"code": 0, "text": said})
     return Rejected(refusal, alert=True)
 
 
-def _detailed(provider_id: str, response: Response) -> Receipt:
+def _detailed(provider_id: str, response: Response) -> Receipt | None:
     try:
-        fields = phpserialize.loads(response.body.strip()[:65536], decode_strings=True)
+        fields = phpserialize.loads(response.text.encode()[:65536], decode_strings=True)
         state = STATES[str(fields["state_sms"]).casefold()]
         parts = fields.get("num_parts")
         segments = int(parts) if parts not in (None, "") else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _refused(response.text) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        return None
     changed, price = fields.get("time_change_state"), fields.get("price")
     return Receipt(
         provider_id=provider_id,
@@ -275,15 +302,3 @@ def _detailed(provider_id: str, response: Response) -> Receipt:
         segments=segments,
         price=str(price) if price not in (None, "") else None,
     )
-
-
-def _refused(answer: str) -> Refused:
-    row = find_error(answer)
-    if row is None:
-        return Refused(PROVIDER_UNKNOWN_ANSWER, code=0, text=_quote(answer))
-    return Refused(row.reason, code=row.number, text=row.fragments[0])
-
-
-def _quote(answer: str) -> str:
-    """The provider's words, short and on one line."""
-    return " ".join(answer.split())[:200]

@@ -27,14 +27,15 @@ class Worker:
         self._slots = max_in_flight
         self._wake = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     def wake(self) -> None:
         """There is new work."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled. A store that is away pauses the relay; it goes on by itself."""
-        while True:
+        """Until ``stop``. A store that is away pauses the relay; it goes on by itself."""
+        while not self._stopping:
             try:
                 await self._turn()
             except Exception:
@@ -75,8 +76,13 @@ class Worker:
         except TimeoutError:
             return
 
+    def stop(self) -> None:
+        """No more claims. Never by cancelling: what is claimed and not called would be taken for uncertain."""
+        self._stopping = True
+        self._wake.set()
+
     async def drain(self, grace_s: float) -> None:
-        """Let the calls in flight end and be recorded."""
+        """After ``run`` has ended: let the calls in flight end and be recorded."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=grace_s)
         await self._dispatch.close()

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 import phpserialize
+from pydantic import ConfigDict
 
 from gateway.sms import segments
 
@@ -35,6 +36,8 @@ class Cut(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Fault:
     """How to treat the next ``times`` requests for an SMS, instead of the usual."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # it comes as JSON: a misspelt switch must not be ignored
 
     answer: str | None = None
     """This text, and no SMS."""

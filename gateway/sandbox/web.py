@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from importlib.resources import files
-from typing import Any
 
 from aiohttp import web
+from pydantic import TypeAdapter
 
-from gateway.sandbox.platform import Cut, Fault, Platform
+from gateway.sandbox.platform import Fault, Platform
 
 PLATFORM = web.AppKey("platform", Platform)
+_FAULT = TypeAdapter(Fault)
 
 
 def application(platform: Platform) -> web.Application:
@@ -79,10 +80,8 @@ async def _requests(request: web.Request) -> web.Response:
 async def _fault(request: web.Request) -> web.Response:
     """``{"answer": "…", "status": 200, "delay_s": 0, "cut": "before"|"after", "times": 1, "destination": "79"}``."""
     try:
-        given: dict[str, Any] = await request.json()
-        cut = given.pop("cut", None)
-        fault = Fault(**given, cut=Cut(cut) if cut else None)
-    except (TypeError, ValueError) as error:
+        fault = _FAULT.validate_python(await request.json())
+    except ValueError as error:
         raise web.HTTPBadRequest(text=f"not a fault: {error}") from None
     request.app[PLATFORM].faults.append(fault)
     return web.Response(status=204)
@@ -91,9 +90,12 @@ async def _fault(request: web.Request) -> web.Response:
 async def _set_state(request: web.Request) -> web.Response:
     """``{"state": "not_deliver"}``: what the handset or the network did with the message."""
     platform = request.app[PLATFORM]
-    state = str((await request.json()).get("state", ""))
+    try:
+        state = (await request.json())["state"]
+    except (ValueError, TypeError, KeyError):
+        raise web.HTTPBadRequest(text='not a state: {"state": "deliver"} is one') from None
     for sms in platform.messages:
-        if sms.id == request.match_info["id"] and state in {"deliver", "not_deliver", "expired", "partly_deliver"}:
+        if sms.id == request.match_info["id"] and state in ("deliver", "not_deliver", "expired", "partly_deliver"):
             sms.state, sms.changed_at = state, platform.clock()
             return web.Response(status=204)
     raise web.HTTPNotFound(text="no such message, or no such state")

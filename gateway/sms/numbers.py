@@ -51,7 +51,9 @@ def _checked(digits: str) -> str:
             raise Refused(NUMBER_TOO_LONG, number=mask(digits), over=over)
     if not phonenumbers.is_valid_number(number):
         raise Refused(NUMBER_UNKNOWN_RANGE, number=mask(digits))
-    return digits
+    # Not ``digits``: in +44 (0)7911 … and +7 8 910 … the digit that is dialled inside the country must go, and a
+    # number has one spelling in the stop-lists.
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
 
 
 def _possible_lengths(number: phonenumbers.PhoneNumber) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_ALPHANUMERIC = re.compile(r"[A-Za-z0-9 .\-_&+!]{1,11}")
+_ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9 .\-_&+!]{1,11}")
 """Letters, digits and what registered names contain in practice (seed 000 has ``My Bank``)."""
 _NUMERIC = re.compile(r"\+?[0-9]{1,15}")
 

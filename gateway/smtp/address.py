@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass, field
 
 MAX_ADDRESS = 320
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
-_LOCAL = rf'(?:{_ATOM}(?:\.{_ATOM})*|"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*")'
-_LABELS = r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_.\u0080-\U0010ffff-]*[A-Za-z0-9_\u0080-\U0010ffff])?"
-_DOMAIN = rf"(?:{_LABELS}\.?|\[[0-9A-Fa-f:.IPv]+\])"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u00a1-\U0010ffff-]+"
+_LOCAL = rf'(?:{_ATOM}(?:\.{_ATOM})*|"(?:[ !#-\[\]-~\u00a1-\U0010ffff]|\\[ -~])*")'
+_LABEL = r"[A-Za-z0-9_\u00a1-\U0010ffff](?:[A-Za-z0-9_\u00a1-\U0010ffff-]*[A-Za-z0-9_\u00a1-\U0010ffff])?"
+_DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.IPv]+\])"
 _MAILBOX = rf"{_LOCAL}(?:@{_DOMAIN})?"
 _SOURCE_ROUTE = r"(?:@[A-Za-z0-9.-]+(?:,@[A-Za-z0-9.-]+)*:)?"
 _PATH = re.compile(rf"\s*<{_SOURCE_ROUTE}({_MAILBOX}|)>(?:\s+(.*))?\s*")
@@ -36,7 +36,7 @@ def parse(argument: str, keyword: str, *, lenient: bool) -> Path:
     if not colon or head.strip().upper() != keyword:
         raise BadPath(f"5.5.4 syntax: {'MAIL' if keyword == 'FROM' else 'RCPT'} {keyword}:<address>")
     match = _PATH.fullmatch(rest) or (_BARE_PATH.fullmatch(rest) if lenient else None)
-    if match is None or len(match[1]) > MAX_ADDRESS:
+    if match is None or len(match[1].encode()) > MAX_ADDRESS:
         raise BadPath(f"5.1.{7 if keyword == 'FROM' else 3} that is no address")
     address = match[1].removesuffix(".")
     return Path(address, _parameters(match[2] or ""))

@@ -39,7 +39,7 @@ async def read_data(reader: asyncio.StreamReader, limit: int, *, lf_ends: bool) 
             start, end = span
             # Back into the reader it goes; StreamReader has no public way for that.
             reader._buffer[:0] = held[end:]  # type: ignore[attr-defined]
-            if discarded or start > limit + 2:
+            if discarded or start > limit:  # two bytes before the text, two of its last line end behind it
                 raise TooLarge(ended=True)
             del held[start:]
             return bytes(held[2:]) + b"\r\n" if start > 0 else b""

@@ -27,22 +27,28 @@ class Connections:
         self._limit_per_client = limit_per_client
         self._by_client: Counter[str] = Counter()
         self.sessions: set[Timed] = set()
+        self.closed = False
+        """The listener stops; a client that has just been accepted comes too late."""
 
-    def admit(self, session: Timed, client: str) -> bool:
-        """Count the session in; False when there are too many. Unix sockets have no client address."""
+    def admit(self, session: Timed, client: str) -> str:
+        """Count the session in, or say why not. Unix sockets have no client address."""
+        if self.closed:
+            return "421 4.3.2 the gateway is stopping"
         if len(self.sessions) >= self._limit or (client and self._by_client[client] >= self._limit_per_client):
-            return False
+            return "421 4.7.0 too many connections"
         self.sessions.add(session)
         self._by_client[client] += 1
-        return True
+        return ""
 
-    def leave(self, session: Timed, client: str) -> None:
-        """Count it out. Harmless for one that was not admitted."""
-        if session in self.sessions:
-            self.sessions.discard(session)
-            self._by_client[client] -= 1
-            if not self._by_client[client]:
-                del self._by_client[client]
+    def leave(self, session: Timed, client: str) -> bool:
+        """Count it out. False and harmless for one that is not in."""
+        if session not in self.sessions:
+            return False
+        self.sessions.discard(session)
+        self._by_client[client] -= 1
+        if not self._by_client[client]:
+            del self._by_client[client]
+        return True
 
     def sweep(self, now: float) -> None:
         """Tell the overdue ones."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 from pathlib import Path
 
 from gateway.service.intake import Intake
 from gateway.settings.schema import ListenerSettings, host_and_port
+from gateway.smtp.connection import Connection, Terms
 from gateway.smtp.limits import Connections
-from gateway.smtp.session import Session, Terms
+from gateway.smtp.session import Session
 
 BACKLOG = 1024
 SWEEP_S = 1.0
+HANDSHAKE_S = 20.0
+CUT_OFF_S = 1.0
 
 # aiosmtpd's DEBUG prints every line of a mail, its INFO every phone number.
 logging.getLogger("mail.log").setLevel(logging.WARNING)
@@ -40,14 +42,18 @@ class Listener:
         def session() -> Session:
             return Session(self._terms, loop)
 
-        if self.settings.bind.startswith("unix:"):
-            path = self.settings.bind.removeprefix("unix:")
-            _remove_stale(Path(path))
-            self._server = await loop.create_unix_server(session, path, backlog=BACKLOG, ssl=implicit)
-            os.chmod(path, int(self.settings.socket_mode, 8))  # noqa: PTH101
+        # A client that opens TLS and stops counts as no connection yet, so it gets less time than others.
+        patience_s = min(HANDSHAKE_S, self.settings.command_timeout) if implicit else None
+        if self._terms.is_local:
+            bound = _local_socket(Path(self.settings.bind.removeprefix("unix:")), int(self.settings.socket_mode, 8))
+            self._server = await loop.create_unix_server(
+                session, sock=bound, backlog=BACKLOG, ssl=implicit, ssl_handshake_timeout=patience_s
+            )
         else:
             host, port = host_and_port(self.settings.bind)
-            self._server = await loop.create_server(session, host, port, backlog=BACKLOG, ssl=implicit)
+            self._server = await loop.create_server(
+                session, host, port, backlog=BACKLOG, ssl=implicit, ssl_handshake_timeout=patience_s
+            )
         self._sweeper = asyncio.create_task(self._sweep())
 
     @property
@@ -70,18 +76,37 @@ class Listener:
         if self._server is None:
             return
         self._server.close()
-        sessions = [session for session in self._connections.sessions if isinstance(session, Session)]
+        self._connections.closed = True
+        sessions = [session for session in self._connections.sessions if isinstance(session, Connection)]
         for session in sessions:
             session.drain()
-        tasks = [session.task for session in sessions if session.task is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace_s)
+        await _ended(sessions, grace_s)
         for session in sessions:
             session.abort()
+        await _ended(sessions, CUT_OFF_S)
         if self._sweeper is not None:
             self._sweeper.cancel()
-        if self.settings.bind.startswith("unix:"):
+        if self._terms.is_local:
             _remove_stale(Path(self.settings.bind.removeprefix("unix:")))
+
+
+async def _ended(sessions: list[Connection], timeout_s: float) -> None:
+    tasks = [session.task for session in sessions if session.task is not None and not session.task.done()]
+    if tasks:
+        await asyncio.wait(tasks, timeout=timeout_s)
+
+
+def _local_socket(path: Path, mode: int) -> socket.socket:
+    """Nobody can connect before ``listen``, so nobody comes in under other permissions. Raises ``OSError``."""
+    _remove_stale(path)
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        bound.bind(str(path))  # asyncio, given the path, would take it from a server that lives
+        path.chmod(mode)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _remove_stale(path: Path) -> None:
@@ -89,6 +114,7 @@ def _remove_stale(path: Path) -> None:
     if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:

@@ -1,4 +1,4 @@
-"""First figures: ``make bench``. Everything on this machine's loopback; absolute figures move, compare runs side by side."""
+"""First figures: ``make bench``. All on the loopback; absolute figures move, compare runs side by side."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def measure(folder: Path, peer: asyncio.subprocess.Process, port: int) -> 
         for reader, _ in clients:
             await reader.readuntil(b"\r\n")
         busy = resident_kb(process.pid)
-        print(f"memory: {idle / 1024:.0f} MB idle, {(busy - idle):.0f} bytes x 1024 / 1000 = {busy - idle:.0f} kB for 1000 clients")
+        print(f"memory: {idle / 1024:.0f} MB; 1000 idle clients take {(busy - idle) / 1024:.1f} MB more")
         for _, writer in clients:
             writer.close()
         await run(peer, process.pid, "kept connections", keep=1, rate=0)
@@ -105,10 +105,15 @@ async def run(
                 slowest = relayed
     spent = cpu_seconds(pid) - cpu
     print(
-        f"{name}: accepted {accepted['per_second']:.0f}/s (250 after p50 {accepted['p50_ms']:.1f} p99 {accepted['p99_ms']:.1f} ms), "
-        f"relayed {mails / (last - began):.0f}/s (request after p50 {slowest['p50_ms']:.1f} p99 {slowest['p99_ms']:.1f} ms), "
+        f"{name}: accepted {accepted['per_second']:.0f}/s, 250 after {quantiles(accepted)}; "
+        f"relayed {mails / (last - began):.0f}/s, request after {quantiles(slowest)}; "
         f"CPU {spent / mails * 1000:.2f} s per 1000 mails"
     )
+
+
+def quantiles(figures: dict[str, float]) -> str:
+    """Of the time since the end of DATA."""
+    return f"p50 {figures['p50_ms']:.1f} p99 {figures['p99_ms']:.1f} ms"
 
 
 async def reported(peer: asyncio.subprocess.Process) -> dict[str, Any]:
@@ -133,4 +138,3 @@ def cpu_seconds(pid: int) -> float:
 
 if __name__ == "__main__":
     asyncio.run(main())
-

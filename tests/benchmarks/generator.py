@@ -1,4 +1,6 @@
-"""Sends template mails as fast as it can, or at a rate: ``python -m tests.benchmarks.generator PORT SESSIONS MAILS KEEP RATE``.
+"""Sends template mails as fast as it can, or at a rate.
+
+    python -m tests.benchmarks.generator PORT SESSIONS MAILS KEEP RATE
 
 Each text is unique and holds the moment at which the end of DATA was written, for the peer to read.
 """

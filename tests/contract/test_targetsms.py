@@ -201,11 +201,23 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 @asynccontextmanager
 async def server(handler: Handler) -> AsyncIterator[str]:
     """A TCP server that does exactly what the test says."""
-    listening = await asyncio.start_server(handler, "127.0.0.1", 0)
+
+    async def tidy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            ended.set()
+
+    ended = asyncio.Event()
+    listening = await asyncio.start_server(tidy, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/sendsms.php"
     finally:
         listening.close()
+        await ended.wait()
 
 
 async def submit(url: str, text: str = "text", timeout_s: float = 5) -> Outcome:

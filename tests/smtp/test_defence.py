@@ -292,7 +292,7 @@ async def test_slow_data(tmp_path: Path) -> None:
 
 
 async def test_a_client_that_never_reads_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.smtp.session.ABORT_AFTER_S", 0.2)
+    monkeypatch.setattr("gateway.smtp.connection.ABORT_AFTER_S", 0.2)
     async with public(tmp_path, command_timeout=0.3, max_errors=100_000) as daemon:
         client = await Client.connect(daemon)
         client.writer.transport.set_write_buffer_limits(high=0)

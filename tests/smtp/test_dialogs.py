@@ -88,7 +88,7 @@ async def test_everything_in_one_packet(tmp_path: Path) -> None:
         ("RCPT TO:<a@b.example>", "503 5.5.1"),
         ("DATA", "503 5.5.1"),
         ("VRFY x", "252 "),
-        ("EXPN x", "500 5.5.1"),
+        ("EXPN x", "502 5.5.1"),
         ("BDAT 10 LAST", "500 5.5.1"),
         ("NOOP", "250 2.0.0"),
         ("RSET", "250 2.0.0"),

@@ -1,0 +1,89 @@
+"""SMTP AUTH (RFC 4954): aiosmtpd's mechanisms, our questions, the service's decision."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from typing import Any
+
+import structlog
+from aiosmtpd.smtp import AuthResult, LoginPassword
+
+from gateway.service.wording import auth_line
+from gateway.smtp.connection import Connection, Goodbye, No
+from gateway.verdicts import CREDENTIALS_WRONG, Refusal, Refused
+
+log = structlog.get_logger()
+
+MAX_AUTH_FAILURES = 3
+
+
+class AuthConnection(Connection):
+    """A connection whose client may prove who it is."""
+
+    # Devices compare these letter by letter.
+    AuthLoginUsernameChallenge = "Username:"
+    AuthLoginPasswordChallenge = "Password:"
+
+    _identity: str | None = None
+    """The login that was proven."""
+    _auth_failures = 0
+
+    @property
+    def _may_auth(self) -> bool:
+        """A password in clear crosses trusted networks only."""
+        return self._tls or self._trusted
+
+    async def _log_in(self, argument: str) -> None:
+        """``PLAIN``, ``PLAIN AGEAYg==``, ``login``, …"""
+        mechanism, *initial = argument.split() or [""]
+        method = {"PLAIN": self.auth_PLAIN, "LOGIN": self.auth_LOGIN}.get(mechanism.upper())
+        if method is None or len(initial) > 1:
+            raise No("504 5.5.4 PLAIN or LOGIN, please")
+        result = await method(None, [mechanism.upper(), *("" if given == "=" else given for given in initial)])
+        if not isinstance(result.auth_data, LoginPassword):  # aiosmtpd has told the client what was wrong
+            self._errors += 1
+            return
+        await self._prove(result.auth_data)
+
+    async def challenge_auth(
+        self, challenge: str | bytes, encode_to_b64: bool = True, log_client_response: bool = False
+    ) -> bytes:
+        """What the client answers. aiosmtpd's takes no end of a connection and no long line for what it is."""
+        asked = challenge.encode() if isinstance(challenge, str) else challenge
+        await self.push(b"334 " + (base64.b64encode(asked) if encode_to_b64 else asked))
+        try:
+            line = (await self._reader.readuntil(b"\n")).strip()
+        except asyncio.LimitOverrunError:
+            await self._skip_line()
+            raise No("500 5.5.6 line too long") from None
+        if line == b"*":
+            raise No("501 5.7.0 cancelled")
+        try:
+            return base64.b64decode(b"" if line == b"=" else line, validate=True)
+        except binascii.Error:
+            raise No("501 5.5.2 that is no base64") from None
+
+    def _authenticate(self, mechanism: str, auth_data: Any) -> AuthResult:
+        """aiosmtpd's hook runs on the loop and would hold it up; ``_prove`` asks the service instead."""
+        return AuthResult(success=False, handled=False, auth_data=auth_data)
+
+    async def _prove(self, given: LoginPassword) -> None:
+        try:
+            login, password = given.login.decode("utf-8"), given.password.decode("utf-8")
+            proven = await self._terms.intake.login(login, password)
+        except UnicodeDecodeError:
+            proven, login = False, "?"
+        except Refused as refused:
+            raise No(auth_line(refused.refusal)) from None
+        if proven:
+            self._identity = login
+            self._reply("235 2.7.0 welcome")
+            return
+        self._auth_failures += 1
+        log.warning("smtp.login_failed", listener=self._settings.name, peer=self._peer)
+        self._reply(auth_line(Refusal(CREDENTIALS_WRONG)))
+        if self._auth_failures >= MAX_AUTH_FAILURES:
+            self._reply("421 4.7.0 too many errors")
+            raise Goodbye

@@ -1,0 +1,288 @@
+"""One client's connection: its socket, its deadlines, lines in and replies out.
+
+aiosmtpd's protocol, of which the stream and AUTH's mechanisms are kept. Its set-up by reflection, its command
+loop and its timer are replaced; each keeps the protection that it replaces (reliability §3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import Session as AiosmtpdSession
+
+from gateway.policy.accounts import in_networks
+from gateway.service.intake import Intake
+from gateway.settings.schema import ListenerSettings
+from gateway.smtp.limits import ABORT_AFTER_S, Connections
+
+log = structlog.get_logger()
+
+LINE_LIMIT = 2048
+AUTH_LINE_LIMIT = 12288
+"""RFC 4954 §4."""
+SKIP_LIMIT = 1_000_000
+"""Bytes of one line that are read and thrown away before its client is cut off."""
+STOPPING = "421 4.3.2 the gateway is stopping"
+_TLS_HELLO = b"\x16\x03"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all sessions of a listener share."""
+
+    settings: ListenerSettings
+    intake: Intake
+    hostname: str
+    tls: ssl.SSLContext | None
+    connections: Connections
+
+    @property
+    def is_local(self) -> bool:
+        """A Unix socket: whoever may open it is trusted, like the pipe."""
+        return self.settings.bind.startswith("unix:")
+
+
+class Goodbye(Exception):
+    """The session ends after the replies written so far."""
+
+
+class No(Exception):
+    """A command is refused: the message is the reply. Too many of them end the session.
+
+    ``counts``: an MTA does nothing wrong when it offers more than is taken at a time; closing on it would make
+    it try the same for days.
+    """
+
+    def __init__(self, reply: str, *, counts: bool = True, recipient: str | None = None) -> None:
+        super().__init__(reply)
+        self.counts = counts
+        self.recipient = recipient
+
+
+class Connection(SMTP):
+    """What a session does apart from SMTP's commands."""
+
+    def __init__(self, terms: Terms, loop: asyncio.AbstractEventLoop) -> None:
+        # Not SMTP.__init__: it looks through all members by reflection, for every connection.
+        asyncio.StreamReaderProtocol.__init__(
+            self,
+            asyncio.StreamReader(limit=AUTH_LINE_LIMIT, loop=loop),
+            client_connected_cb=self._cb_client_connected,
+            loop=loop,
+        )
+        self.loop = loop
+        self._terms = terms
+        self._settings = terms.settings
+        self._is_lmtp = terms.settings.protocol == "lmtp"
+        self.session = AiosmtpdSession(loop)  # aiosmtpd's AUTH methods look at it
+        self.envelope = None
+        self.task: asyncio.Task[None] | None = None
+        self.deadline = math.inf
+        self._peer = ""
+        self._trusted = False
+        self._tls = False
+        self._fresh = True
+        """Nothing has been received yet."""
+        self._in_handshake = False
+        self._said_goodbye = False
+        self._draining = False
+        self._idle = True
+        self._errors = 0
+        self._lf_only = True
+        """Every line of the client has ended in a bare LF so far."""
+        self._out = bytearray()
+
+    async def _command(self, line: str) -> None:
+        """Do what the client says. Raises ``No`` and ``Goodbye``."""
+        raise NotImplementedError
+
+    # ── the socket ───────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is here."""
+        asyncio.StreamReaderProtocol.connection_made(self, transport)
+        self.transport = transport
+        address = transport.get_extra_info("peername")
+        if not self._terms.is_local:
+            if not address:  # uvloop knows no address of a client that has gone: nobody to trust, or to answer
+                self.abort()
+                return
+            self._peer = address[0]
+        self._trusted = self._terms.is_local or in_networks(self._peer, self._settings.trust)
+        self._tls = transport.get_extra_info("ssl_object") is not None
+        if refusal := self._terms.connections.admit(self, self._peer):
+            log.warning("smtp.not_admitted", listener=self._settings.name, peer=self._peer, reply=refusal)
+            self._say_goodbye(refusal)
+            return
+        log.debug("smtp.connected", listener=self._settings.name, peer=self._peer)
+        self.task = self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes; the first ones may show that the client takes this for another port."""
+        if self._fresh:
+            self._fresh = False
+            if data.startswith(_TLS_HELLO):
+                self._not_smtp("TLS")
+                self.abort()
+                return
+        asyncio.StreamReaderProtocol.data_received(self, data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The client is gone. What is being committed is committed."""
+        self._leave()
+        asyncio.StreamReaderProtocol.connection_lost(self, error)
+        self.transport = None
+
+    def eof_received(self) -> bool | None:
+        """The client sends no more; it may still listen for the answer to what it has sent."""
+        return asyncio.StreamReaderProtocol.eof_received(self)
+
+    def _leave(self) -> None:
+        if self._terms.connections.leave(self, self._peer):
+            log.debug("smtp.closed", listener=self._settings.name, peer=self._peer)
+
+    def _not_smtp(self, what: str) -> None:
+        log.info("smtp.not_smtp", listener=self._settings.name, peer=self._peer, looks_like=what)
+
+    async def _encrypt(self, context: ssl.SSLContext) -> None:
+        """The handshake. There must be no pause between the check for pipelined commands and this."""
+        self._in_handshake = True
+        transport = None
+        try:
+            transport = await self.loop.start_tls(self.transport, self, context, server_side=True)  # type: ignore[arg-type]
+        finally:
+            self._in_handshake = False
+            if transport is None:  # asyncio tells the protocol of no end that comes in the middle of a handshake
+                self.abort()
+                self._leave()
+        if transport is None:
+            raise Goodbye
+        # Protocol, reader and writer go on over the new transport; asyncio offers no public way to say so.
+        self.transport = self._transport = transport
+        self._reader._transport = self._writer._transport = transport  # type: ignore[attr-defined]
+        self._over_ssl = self._tls = True
+
+    # ── its end ──────────────────────────────────────────────────────────────────────────────
+
+    def overdue(self, now: float) -> None:
+        """Goodbye; the second time without words, for clients that do not read."""
+        if self._said_goodbye or self._in_handshake:
+            self.abort()
+            return
+        self._say_goodbye("421 4.4.2 timeout")
+        self.deadline = now + ABORT_AFTER_S
+
+    def drain(self) -> None:
+        """The gateway stops: an idle client is told now, a busy one after its mail."""
+        self._draining = True
+        if self._idle:
+            self._say_goodbye(STOPPING)
+
+    def abort(self) -> None:
+        """Cut it off."""
+        if self._in_handshake and self.task is not None:
+            self.task.cancel()  # uvloop's handshake does not notice an abort
+        if self.transport is not None:
+            self.transport.abort()  # type: ignore[attr-defined]
+
+    def _say_goodbye(self, line: str) -> None:
+        self._said_goodbye = True
+        if self.transport is not None:
+            self._reply(line)
+            self._writer.write(bytes(self._out))
+            self._out.clear()
+            self._writer.close()
+
+    # ── the conversation ─────────────────────────────────────────────────────────────────────
+
+    async def _handle_client(self) -> None:
+        try:
+            await self._converse()
+        except (Goodbye, OSError, asyncio.IncompleteReadError):  # OSError: the network's, and TLS'
+            pass
+        except Exception:
+            log.exception("smtp.fault", listener=self._settings.name, peer=self._peer, alert=True)
+            self._reply("421 4.3.0 temporary fault")
+        finally:
+            if self.transport is not None and not self._said_goodbye:
+                self._said_goodbye = True
+                self._writer.write(bytes(self._out))
+                self._writer.close()
+                self.deadline = self.loop.time() + ABORT_AFTER_S
+
+    async def _converse(self) -> None:
+        self._reply(f"220 {self._terms.hostname} {'LMTP' if self._is_lmtp else 'ESMTP'} email2sms")
+        while True:
+            try:
+                await self._command(await self._read_line())
+            except No as no:
+                self._refused(no)
+            if self._errors >= self._settings.max_errors:
+                self._reply("421 4.7.0 too many errors")
+                raise Goodbye
+            if self._draining:
+                self._reply(STOPPING)
+                raise Goodbye
+
+    def _refused(self, no: No) -> None:
+        self._errors += no.counts
+        self._reply(str(no))
+        log.info("smtp.refused", listener=self._settings.name, peer=self._peer, reply=str(no), recipient=no.recipient)
+
+    async def _read_line(self) -> str:
+        """The next command without its line end."""
+        self.deadline = self.loop.time() + self._settings.command_timeout
+        if b"\n" not in self._reader._buffer:  # type: ignore[attr-defined]
+            await self._flush()
+        self._idle = True
+        try:
+            raw = await self._reader.readuntil(b"\n")
+        except asyncio.LimitOverrunError:
+            await self._skip_line()
+            raise No("500 5.5.2 line too long") from None
+        finally:
+            self._idle = False
+        self._lf_only = self._lf_only and not raw.endswith(b"\r\n")
+        line = raw.rstrip(b"\r\n")
+        if len(line) > LINE_LIMIT and line[:5].upper() != b"AUTH ":
+            raise No("500 5.5.2 line too long")
+        if b"\r" in line or b"\0" in line:
+            raise No("500 5.5.2 control character in a command")
+        try:
+            return line.decode("utf-8")
+        except UnicodeDecodeError:
+            raise No("500 5.5.2 not UTF-8") from None
+
+    async def _skip_line(self) -> None:
+        skipped = 0
+        while skipped < SKIP_LIMIT:
+            try:
+                await self._reader.readuntil(b"\n")
+            except asyncio.LimitOverrunError as error:
+                await self._reader.readexactly(error.consumed)
+                skipped += error.consumed
+            else:
+                return
+        self._reply("500 5.5.2 line too long")
+        raise Goodbye
+
+    def _reply(self, line: str) -> None:
+        """One line, held back until the client waits for it: pipelined commands get their answers at once."""
+        self._out += line.encode("ascii", "replace") + b"\r\n"
+
+    async def _flush(self) -> None:
+        if self._out:
+            self._writer.write(bytes(self._out))
+            self._out.clear()
+            await self._writer.drain()
+
+    async def push(self, status: Any) -> None:
+        """aiosmtpd's way to reply; its AUTH methods wait for an answer directly after."""
+        self._reply(status.decode("ascii") if isinstance(status, bytes) else status)
+        await self._flush()
