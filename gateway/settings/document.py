@@ -18,6 +18,8 @@ import yaml
 Key = tuple[str | int, ...]
 """The way to a value: ``("listeners", 0, "bind")``."""
 
+_NOTHING = frozenset({"", "~", "null"})
+"""What YAML writers mean by no value, unless they quote it."""
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -85,7 +87,7 @@ def _plain(node: yaml.Node, key: Key, path: Path, lines: dict[Key, int]) -> Any:
             lines[here] = line
             content[name] = _plain(value, here, path, lines)
         return content
-    if isinstance(node, yaml.ScalarNode) and not node.value and node.style is None:
+    if isinstance(node, yaml.ScalarNode) and not node.style and node.value in _NOTHING:
         return None
     where = f"{path}:{node.start_mark.line + 1}: {dotted(key)}"
     return _VARIABLE.sub(lambda match: _variable(match[1], where), node.value)

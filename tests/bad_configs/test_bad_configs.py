@@ -48,6 +48,12 @@ def test_values_stay_what_they_look_like(tmp_path: Path) -> None:
     assert account.enabled is False
 
 
+@pytest.mark.parametrize("nothing", ["", "~", "null"])
+def test_no_value_means_the_default(tmp_path: Path, nothing: str) -> None:
+    changed = ACCOUNTS.replace('password: "qwerty12"', f"password: {nothing}")
+    assert load(write(tmp_path, accounts=changed)).directory.accounts["test_user"].password is None
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [

@@ -41,10 +41,16 @@ async def measure(folder: Path, peer: asyncio.subprocess.Process, port: int) -> 
         "providers": {"main": {**settings, "max_in_flight": 50}},
         "log": {"format": "json", "level": "warning"},
         "listeners": [
-            {"name": "lan", "bind": "127.0.0.1:3925", "trust": LOOPBACK, "on_refusal": "reject", "max_connections": 6000,
-             "max_connections_per_client": 6000}
+            {
+                "name": "lan",
+                "bind": "127.0.0.1:3925",
+                "trust": LOOPBACK,
+                "on_refusal": "reject",
+                "max_connections": 6000,
+                "max_connections_per_client": 6000,
+            }
         ],
-    }  # fmt: skip
+    }
     config = write_config(folder, changes, [ACCOUNT])
     started = time.perf_counter()
     process = await asyncio.create_subprocess_exec(

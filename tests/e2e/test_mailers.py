@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -134,15 +136,10 @@ socket.on('end', () => process.exit(/250 2.0.0 OK queued/.test(seen) ? 0 : 1));
 
 
 async def test_node(house: House) -> None:
-    import json
-
     head = "Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-    import base64
-
-    body = head + base64.encodebytes(BODY.format(numbers="79101234567", text="из Node").encode()).decode().replace(
-        "\n", "\r\n"
-    )
-    values = {"sender": SENDER, "service": SERVICE, "body": json.dumps(body), "port": house.gateway.port()}
+    text = base64.encodebytes(BODY.format(numbers="79101234567", text="из Node").encode()).decode()
+    body = json.dumps(head + text.replace("\n", "\r\n"))
+    values = {"sender": SENDER, "service": SERVICE, "body": body, "port": house.gateway.port()}
     await house.run("node", "-e", NODE % values)
     assert (await house.one()).text == "из Node"
 
@@ -160,13 +157,15 @@ async def test_python_email_with_many_parts(house: House) -> None:
 
 
 OUTLOOK = """<html xmlns:o="urn:schemas-microsoft-com:office:office"><head>
-<meta http-equiv=Content-Type content="text/html; charset=windows-1251"><style><!-- p.MsoNormal {margin:0cm;} --></style>
+<meta http-equiv=Content-Type content="text/html; charset=windows-1251">
+<style><!-- p.MsoNormal {margin:0cm;} --></style>
 </head><body lang=RU><div class=WordSection1>
 <p class=MsoNormal>SmsUser=test_user<o:p></o:p></p><p class=MsoNormal>Password=qwerty12<o:p></o:p></p>
 <p class=MsoNormal>SourceAddress=My&nbsp;Bank<o:p></o:p></p>
 <p class=MsoNormal>PhoneNumber=<a href="tel:+79101234567">+7 (910) 123-45-67</a><o:p></o:p></p>
 <p class=MsoNormal>Уважаемый клиент!<o:p></o:p></p><p class=MsoNormal>Ваш заказ №&nbsp;5 готов.<o:p></o:p></p>
-<p class=MsoNormal><o:p>&nbsp;</o:p></p><p class=MsoNormal>-- <o:p></o:p></p><p class=MsoNormal>Иван Петров<o:p></o:p></p>
+<p class=MsoNormal><o:p>&nbsp;</o:p></p><p class=MsoNormal>-- <o:p></o:p></p>
+<p class=MsoNormal>Иван Петров<o:p></o:p></p>
 </div></body></html>"""
 
 
