@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+import uvloop
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """``serve`` runs on uvloop, the command line on asyncio's own loop. They name lost connections differently."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.name == "test_http_upstream.py":
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
