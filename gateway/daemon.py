@@ -22,11 +22,11 @@ from gateway.relay.worker import Worker
 from gateway.replies.send import Smarthost
 from gateway.sandbox.platform import Platform
 from gateway.sandbox.web import application
-from gateway.service import upkeep
 from gateway.service.credentials import Credentials
 from gateway.service.dispatch import Dispatch
 from gateway.service.intake import Intake
 from gateway.service.post import Post
+from gateway.service.presence import Presence, bury_all
 from gateway.settings.document import ConfigError
 from gateway.settings.load import Configuration, load
 from gateway.settings.schema import host_and_port
@@ -52,8 +52,10 @@ class Daemon:
     async def start(self) -> None:
         """Open the store, recover, start the relay, then the doors. Raises ``ConfigError`` for a port in use."""
         settings = self._configuration.settings
-        self.store = open_store(self._configuration, exclusive=True)
-        await upkeep.recover(self.store, time.time())
+        self.store = await open_store(self._configuration, exclusive=True)
+        await bury_all(self.store, time.time())
+        self._presence = Presence(self.store, lambda: self._configuration.digest)
+        await self._presence.beat()
         self.platform = Platform(clock=time.time)
         self._workers = {name: self._worker(name) for name in settings.providers}
         self._credentials = Credentials()
@@ -62,7 +64,9 @@ class Daemon:
             Listener(listener, self.intake, settings.server.hostname, self._configuration.tls.get(listener.name))
             for listener in settings.listeners
         ]
+        self._run(keeper.beat(self._presence))
         self._run(keeper.expire(self.store))
+        self._run(self.store.database.watch(lambda name: self._wake([name])))
         if settings.replies is not None:
             post = Post(settings.replies, smarthost(self._configuration), self.store, settings.server.hostname)
             self._run(keeper.send_replies(post))
@@ -80,6 +84,7 @@ class Daemon:
             connect(provider, self.platform),
             self.store,
             self._configuration.retry,
+            self._presence.claimant,
             rate=provider.rate,
             pause_s=settings.relay.provider_pause,
         )
@@ -153,15 +158,17 @@ class Daemon:
         if self._console is not None:
             await self._console.cleanup()
         self._credentials.close()
-        self.store.close()
+        with suppress(Exception):  # the store may be away; the others find out
+            await self._presence.end()
+        await self.store.close()
         log.info("gateway.stopped")
 
 
-def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
+async def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
     """The store of this configuration. Raises ``ConfigError`` when it cannot be used."""
     where = f"{configuration.path}: store.url"
     try:
-        return Store.open(configuration.store_url, exclusive=exclusive)
+        return await Store.open(configuration.store_url, exclusive=exclusive)
     except StoreInUse as error:
         raise ConfigError(f"{where}: {error}: another gateway serves from it; stop that one first") from None
     except SchemaTooNew as error:

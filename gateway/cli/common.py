@@ -48,11 +48,11 @@ async def store_of(configuration: Configuration) -> AsyncIterator[Store]:
     """The store, beside a running daemon or without one."""
     from gateway.daemon import open_store  # noqa: PLC0415  (heavy imports only for verbs that need them)
 
-    store = open_store(configuration, exclusive=False)
+    store = await open_store(configuration, exclusive=False)
     try:
         yield store
     finally:
-        store.close()
+        await store.close()
 
 
 def print_json(value: Any) -> None:

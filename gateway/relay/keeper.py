@@ -10,6 +10,7 @@ import structlog
 
 from gateway.service import upkeep
 from gateway.service.post import Post
+from gateway.service.presence import Presence
 
 if TYPE_CHECKING:
     from gateway.spool.store import Store
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LOOK_AGAIN_S = 1.0
+BEAT_EVERY_S = 3.0
 EXPIRE_EVERY_S = 5.0
 AFTER_FAULT_S = 5.0
 
@@ -30,6 +32,16 @@ async def send_replies(post: Post) -> None:
             log.exception("relay.fault", what="replies")
             due_s = AFTER_FAULT_S
         await asyncio.sleep(LOOK_AGAIN_S if due_s is None else min(LOOK_AGAIN_S, due_s))
+
+
+async def beat(presence: Presence) -> None:
+    """Until cancelled."""
+    while True:
+        await asyncio.sleep(BEAT_EVERY_S)
+        try:
+            await presence.beat()
+        except Exception:
+            log.exception("relay.fault", what="beat")
 
 
 async def expire(store: Store) -> None:

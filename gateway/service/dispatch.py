@@ -7,7 +7,6 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import structlog
 
@@ -17,16 +16,13 @@ from gateway.providers.http import HttpUpstream
 from gateway.service.settlement import RESOLVE_WITHIN_S, Terms, settlement
 from gateway.sms.numbers import mask
 from gateway.spool import claims
-from gateway.spool.claims import BootClock, ProviderTerms
+from gateway.spool.claims import Claimant, ProviderTerms, Settlement
+from gateway.spool.engine import cause, is_away
 from gateway.spool.store import Store
 
 log = structlog.get_logger()
 
-
-def boot_clock() -> BootClock:
-    """This boot, and its seconds: steps of the wall clock and suspended machines do not touch it."""
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    return BootClock(boot_id, time.clock_gettime(time.CLOCK_BOOTTIME))
+AFTER_FAULT_S = 1.0
 
 
 class Dispatch:
@@ -38,6 +34,7 @@ class Dispatch:
         upstream: HttpUpstream,
         store: Store,
         retry: RetryPolicy,
+        who: Callable[[], Claimant],
         *,
         rate: float | None,
         pause_s: float,
@@ -47,17 +44,32 @@ class Dispatch:
         self._upstream = upstream
         self._store = store
         self._retry = retry
+        self._who = who
         self._pause_s = pause_s
         self._clock = clock
         window_s = upstream.driver.duplicate_window_s
         self._terms = ProviderTerms(name, rate, window_s, RESOLVE_WITHIN_S if window_s else 0.0)
-        self._boot_id = boot_clock().boot_id
+        self._in_flight: set[str] = set()
+        self._claim_unknown = False
 
     async def claim(self, slots: int) -> list[list[Attempt]]:
         """Due jobs, committed as ``submitting``, in groups that share a request."""
-        boot = BootClock(self._boot_id, time.clock_gettime(time.CLOCK_BOOTTIME))
-        attempts = await self._store.write(lambda c: claims.claim(c, self._terms, slots, self._clock(), boot))
+        if self._claim_unknown:
+            await self._hand_back()
+        self._claim_unknown = True
+        who = self._who()
+        attempts = await self._store.write(lambda c: claims.claim(c, self._terms, slots, self._clock(), who))
+        self._claim_unknown = False
+        self._in_flight |= {attempt.job.id for attempt in attempts}
         return list(_groups(attempts, self._upstream.driver.group))
+
+    async def _hand_back(self) -> None:
+        """The store went away during a claim, which it may have committed all the same."""
+        owner, in_flight = self._who().owner, frozenset(self._in_flight)
+        for job_id in await self._store.write(
+            lambda c: claims.hand_back(c, self.name, owner, in_flight, self._clock())
+        ):
+            log.warning("sms.handed_back", job=job_id, provider=self.name)
 
     async def next_due(self) -> float | None:
         """Seconds from now until there is work; None when the queue is empty. Never negative."""
@@ -66,28 +78,51 @@ class Dispatch:
 
     async def submit(self, attempts: Sequence[Attempt]) -> None:
         """Call the provider once and record what became of it."""
-        if attempts[0].repeats and time.clock_gettime(time.CLOCK_BOOTTIME) >= attempts[0].send_before:
-            outcomes: list[Outcome] = [Uncertain("it is too late to ask the provider again")]
-        else:
-            outcomes = await self._upstream.submit(attempts)
-        await self._settle(attempts, outcomes)
+        try:
+            await self._settle(attempts, await self._call(attempts))
+        finally:
+            self._in_flight -= {attempt.job.id for attempt in attempts}
+
+    async def _call(self, attempts: Sequence[Attempt]) -> Sequence[Outcome]:
+        if self._who().seconds >= min(attempt.send_before for attempt in attempts):
+            if attempts[0].repeats:
+                return [Uncertain("it is too late to ask the provider again")]
+            return [Deferred(Scope.JOB, "the gateway was stopped for too long before the call")] * len(attempts)
+        try:
+            return await self._upstream.submit(attempts)
+        except Exception:
+            log.exception("relay.fault", provider=self.name, jobs=[a.job.id for a in attempts], alert=True)
+            return [Uncertain("a fault of the gateway during the call")] * len(attempts)
 
     async def _settle(self, attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> None:
         terms = Terms(
             retry=self._retry,
             resolvable=self._terms.duplicate_window_s is not None and len(attempts) == 1,
             now=self._clock(),
-            boot_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),
+            boot_seconds=self._who().seconds,
             chance=random.random(),  # noqa: S311
         )
         settled = [settlement(attempt, outcome, terms) for attempt, outcome in zip(attempts, outcomes, strict=True)]
-        recorded = await asyncio.gather(*map(self._store.settle, settled))
+        recorded = await asyncio.gather(*map(self._record, settled))
         for attempt, outcome, item, won in zip(attempts, outcomes, settled, recorded, strict=True):
             _log(attempt, outcome, item.state.value, won)
         for outcome in outcomes:
             if isinstance(outcome, Deferred) and outcome.scope is Scope.PROVIDER:
                 await self.pause(outcome.why)
                 return
+
+    async def _record(self, item: Settlement) -> bool:
+        """Until the store has it: what the provider said must not be forgotten because a disk is full. When an
+        unseen try did succeed, the next one changes nothing."""
+        while True:
+            try:
+                return await self._store.settle(item)
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                values = {"provider": self.name, "job": item.attempt.job.id, "why": cause(error)}
+                log.error("relay.unrecorded", alert=True, **values)  # noqa: TRY400 (its text holds the SMS)
+                await asyncio.sleep(AFTER_FAULT_S)
 
     async def pause(self, why: str) -> None:
         """The account is stopped: keep its messages, ask again later, and say so."""

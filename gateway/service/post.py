@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -12,12 +13,15 @@ from gateway.replies.render import render
 from gateway.replies.send import Postponed, Smarthost, Undeliverable
 from gateway.settings.schema import RepliesSettings
 from gateway.spool import outbox
+from gateway.spool.engine import is_away
 from gateway.spool.outbox import Outgoing
 from gateway.spool.store import Store
 
 log = structlog.get_logger()
 
-BATCH = 20
+BATCH = 5
+"""Replies on their way at one time."""
+FAULTS = 3
 FIRST_RETRY_S = 60.0
 MAX_RETRY_S = 3600.0
 
@@ -41,10 +45,37 @@ class Post:
 
     async def send_due(self) -> float | None:
         """Send what is due. Seconds until there is more; None when nothing waits."""
-        for item in await self._store.read(lambda connection: outbox.due(connection, self._clock(), BATCH)):
-            await self._send(item)
+        due_s = await self._due()
+        if due_s == 0.0:
+            taken = await self._store.write(lambda connection: outbox.take(connection, self._clock(), BATCH))
+            by_address = {
+                item.notice.to: [other for other in taken if other.notice.to == item.notice.to] for item in taken
+            }
+            await asyncio.gather(*map(self._send_all, by_address.values()))
+            due_s = await self._due()
+        return due_s
+
+    async def _due(self) -> float | None:
         due_at = await self._store.read(outbox.next_due)
         return None if due_at is None else max(0.0, due_at - self._clock())
+
+    async def _send_all(self, items: Sequence[Outgoing]) -> None:
+        """To one address, one after the other: each counts for the next."""
+        for item in items:
+            await self._send_safely(item)
+
+    async def _send_safely(self, item: Outgoing) -> None:
+        """A reply that cannot be made must not keep the others waiting."""
+        try:
+            await self._send(item)
+        except Exception as error:
+            if is_away(error):
+                raise
+            log.exception("reply.fault", queue_id=item.notice.mail_id, alert=True)
+            if item.tries + 1 >= FAULTS:
+                return await self._finish(item, "dropped", "a fault of the gateway")
+            at = self._clock() + FIRST_RETRY_S
+            await self._store.write(lambda c: outbox.postpone(c, item.id, at, "a fault of the gateway"))
 
     async def _send(self, item: Outgoing) -> None:
         now = self._clock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import hashlib
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ class Configuration:
     """By the listener's name."""
     store_url: str
     """With an absolute path."""
+    digest: str
+    """Equal for processes that run the same state of the files."""
 
 
 def load(path: Path) -> Configuration:
@@ -82,11 +85,14 @@ def load(path: Path) -> Configuration:
             if listener.tls is not None
         },
         store_url=_store_url(settings, path.parent),
+        digest=hashlib.sha256(path.read_bytes() + accounts_path.read_bytes()).hexdigest()[:16],
     )
 
 
 def _store_url(settings: GatewaySettings, folder: Path) -> str:
     url = settings.store.url
+    if url is not None and not url.startswith("sqlite"):
+        return url
     path = settings.server.data_dir / "gateway.db" if url is None else Path(url.removeprefix("sqlite:///"))
     return f"sqlite:///{(folder / path).resolve()}"
 

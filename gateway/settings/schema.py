@@ -79,8 +79,9 @@ class StoreSettings(Strict):
 
     url: str | None = Field(
         None,
-        pattern=r"^sqlite:///.",
-        description="`sqlite:///` and the path of the database file, on a local disk, not NFS. "
+        pattern=r"^(sqlite:///|postgresql://[^/]*/).",
+        description="`sqlite:///` and the path of the database file, on a local disk, not NFS; or "
+        "`postgresql://user:password@host:5432/database`, for several machines or many processes. "
         "Default: `gateway.db` in `data_dir`.",
     )
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
 
-from gateway.spool.engine import Database
+from gateway.spool.engine import Database, is_away
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,8 +21,9 @@ class Batch(Generic[Item, Result]):
     """Collects items while the last batch commits, then writes all of them at once.
 
     ``flush(connection, items)`` returns one result for each item. When a batch fails, its items are tried
-    one by one, so that a poisonous one spoils nobody else's. A fault of the database itself (locked, full,
-    unreadable) is nobody's poison: all fail at once, for each further try would wait for the lock again.
+    one by one, so that a poisonous one spoils nobody else's, and one that lost a race sees the winner. A fault
+    of the database itself (locked, full, away) is nobody's poison: all fail at once, for each further try would
+    wait for the lock again.
     """
 
     def __init__(self, database: Database, flush: Callable[[Connection, Sequence[Item]], Sequence[Result]]) -> None:
@@ -45,17 +45,17 @@ class Batch(Generic[Item, Result]):
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             await self._commit(batch)
 
-    async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]], *, alone: bool = False) -> None:
         items = [item for item, _ in batch]
         try:
             results = await self._database.write(lambda connection: self._flush(connection, items))
         except Exception as error:
-            if len(batch) == 1 or isinstance(error, OperationalError):
+            if alone or is_away(error):
                 for _, future in batch:
                     _fail(future, error)
                 return
             for single in batch:
-                await self._commit([single])
+                await self._commit([single], alone=True)
             return
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():

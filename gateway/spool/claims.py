@@ -6,7 +6,7 @@ times that the job has been claimed. A late writer holds an old fence and change
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,16 @@ from sqlalchemy import Connection, Integer, Row, and_, bindparam, func, insert, 
 
 from gateway.lifecycle import Event, State, sources
 from gateway.model import Attempt, Job, Note
+from gateway.spool.engine import insert_missing
+from gateway.spool.processes import is_known
 from gateway.spool.put import REPORT_DELAY_S, encode_notes, outbox_row
 from gateway.spool.schema import OPEN, attempts, jobs, mails, outbox, providers, trail
-from gateway.verdicts import Refusal
+from gateway.verdicts import ANSWER_LOST, Refusal
 
+OVERDUE_S = 60.0
+START_WITHIN_S = 20.0
+"""A call that has not begun so long after its claim is not made: the process was frozen, and the others may
+have given it up."""
 LOOK_AT = 500
 """Jobs to look at in one step when some had to be put off."""
 EXPIRE_AT_ONCE = 5_000
@@ -25,11 +31,13 @@ EXPIRE_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class BootClock:
-    """A clock that no administrator sets and no suspend stops, valid within one boot of one machine."""
+class Claimant:
+    """Who claims, with a clock that no administrator sets and no suspend stops, valid within one boot."""
 
     boot_id: str
     seconds: float
+    owner: str = ""
+    """Key of ``processes``: the one whose death makes the call's fate unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +77,20 @@ class Settlement:
 # ── claim ────────────────────────────────────────────────────────────────────────────────────
 
 
-def claim(connection: Connection, terms: ProviderTerms, slots: int, now: float, clock: BootClock) -> list[Attempt]:
+def claim(connection: Connection, terms: ProviderTerms, slots: int, now: float, who: Claimant) -> list[Attempt]:
     """Up to ``slots`` due jobs of the provider, each now ``submitting``.
 
     The rate is shared by all processes on the store. A job whose request would equal another's inside the
     provider's duplicate window is put off until the window has passed.
     """
+    if who.owner and not is_known(connection, who.owner):
+        return []  # frozen for so long that the others have given it up; its next beat makes it known again
     calls, free_since = _allowance(connection, terms, now)
     wanted, look_at = min(slots, calls), min(slots, calls)
     claimed: list[Attempt] = []
     while wanted > 0:
-        due = _due(connection, terms.name, look_at, now)
-        taken = _take(connection, terms, _outside_window(connection, terms, due, now)[:wanted], now, clock)
+        due = _due(connection, terms.name, look_at, now, who)
+        taken = _take(connection, terms, _outside_window(connection, terms, due, now)[:wanted], now, who)
         claimed += taken
         wanted -= len(taken)
         if len(due) < look_at:
@@ -92,11 +102,11 @@ def claim(connection: Connection, terms: ProviderTerms, slots: int, now: float, 
 
 
 def _take(
-    connection: Connection, terms: ProviderTerms, rows: Sequence[Row[Any]], now: float, clock: BootClock
+    connection: Connection, terms: ProviderTerms, rows: Sequence[Row[Any]], now: float, who: Claimant
 ) -> list[Attempt]:
     if not rows:
         return []
-    claimed = [_attempt(row, terms, clock) for row in rows]
+    claimed = [_attempt(row, terms, who) for row in rows]
     connection.execute(
         _CLAIM,
         [
@@ -104,8 +114,9 @@ def _take(
                 "job": row.id,
                 "number": row.attempt + 1,
                 "new_fence": row.fence + 1,
-                "boot": row.window_boot if attempt.repeats else clock.boot_id,
-                "start": row.window_start if attempt.repeats else clock.seconds,
+                "boot": row.window_boot if attempt.repeats else who.boot_id,
+                "start": row.window_start if attempt.repeats else who.seconds,
+                "who": who.owner,
                 "at": now,
             }
             for row, attempt in zip(rows, claimed, strict=True)
@@ -127,6 +138,7 @@ _CLAIM = (
         fence=bindparam("new_fence"),
         window_boot=bindparam("boot"),
         window_start=bindparam("start"),
+        owner=bindparam("who"),
         sent_at=bindparam("at"),
         updated_at=bindparam("at"),
         due_at=None,
@@ -141,21 +153,25 @@ _DUE = (
         jobs.c.provider == bindparam("provider"),
         jobs.c.state == bindparam("state"),
         jobs.c.due_at <= bindparam("now"),
-        or_(jobs.c.state == State.UNCERTAIN.value, jobs.c.expires_at > bindparam("now")),
     )
     .order_by(jobs.c.due_at)
     .limit(bindparam("limit", type_=Integer))
+    .with_for_update(skip_locked=True)
 )
+_DUE_LOST = _DUE.where(or_(jobs.c.window_boot == bindparam("boot"), jobs.c.due_at <= bindparam("overdue")))
+"""Only the machine that asked first can tell how old the question is. When it has not come back for
+``OVERDUE_S``, any other may say that it is too late."""
+_DUE_FRESH = _DUE.where(jobs.c.expires_at > bindparam("now"))
 """What is past its validity is not sent any more; ``expire`` finds it. Asking for a lost answer sends nothing new."""
 
 
-def _due(connection: Connection, provider: str, limit: int, now: float) -> Sequence[Row[Any]]:
+def _due(connection: Connection, provider: str, limit: int, now: float, who: Claimant) -> Sequence[Row[Any]]:
     """Lost answers first, for their time is short; then the oldest."""
-    rows: list[Row[Any]] = []
-    for state in (*sources(Event.RESOLVE), *sources(Event.CLAIM)):
-        values = {"provider": provider, "state": state.value, "now": now, "limit": limit - len(rows)}
-        rows += connection.execute(_DUE, values)
-    return rows
+    usual = {"provider": provider, "now": now}
+    lost = {"state": State.UNCERTAIN.value, "boot": who.boot_id, "overdue": now - OVERDUE_S, "limit": limit}
+    rows = list(connection.execute(_DUE_LOST, usual | lost))
+    fresh = {"state": State.QUEUED.value, "limit": limit - len(rows)}
+    return [*rows, *connection.execute(_DUE_FRESH, usual | fresh)]
 
 
 def _outside_window(
@@ -205,10 +221,14 @@ _IDENTICAL = "an identical SMS went to this number less than a minute ago: waits
 _PUT_OFF = update(jobs).where(jobs.c.id == bindparam("job")).values(due_at=bindparam("until"), why=_IDENTICAL)
 
 
-def _attempt(row: Row[Any], terms: ProviderTerms, clock: BootClock) -> Attempt:
+def _attempt(row: Row[Any], terms: ProviderTerms, who: Claimant) -> Attempt:
     repeats = row.state == State.UNCERTAIN.value
-    same_boot = row.window_boot == clock.boot_id
-    send_before = row.window_start + terms.resolve_within_s if repeats and same_boot else float("inf")
+    if not repeats:
+        send_before = who.seconds + START_WITHIN_S
+    elif row.window_boot == who.boot_id:
+        send_before = row.window_start + terms.resolve_within_s
+    else:
+        send_before = 0.0
     return Attempt(
         job=job_of(row),
         provider=terms.name,
@@ -216,7 +236,7 @@ def _attempt(row: Row[Any], terms: ProviderTerms, clock: BootClock) -> Attempt:
         tries=row.tries,
         fence=row.fence + 1,
         repeats=repeats,
-        send_before=send_before if same_boot or not repeats else 0.0,
+        send_before=send_before,
     )
 
 
@@ -245,19 +265,28 @@ def _allowance(connection: Connection, terms: ProviderTerms, now: float) -> tupl
 
     None while the provider is paused.
     """
-    row = connection.execute(select(providers).where(providers.c.name == terms.name)).one_or_none()
-    if row is None:
-        connection.execute(insert(providers), {"name": terms.name, "next_free_at": 0.0})
-    elif row.paused_until is not None and row.paused_until > now:
+    row = _provider(connection, terms.name)
+    if row.paused_until is not None and row.paused_until > now:
         return 0, now
     if terms.rate is None:
         return 1_000_000, now
-    free_since = row.next_free_at if row else 0.0
+    free_since = row.next_free_at
     if free_since > now:  # the clock was set back; until it has caught up nobody may wait
         _spend(connection, terms.name, now)
         free_since = now
     free_since = max(free_since, now - max(1.0, terms.rate) / terms.rate)
     return int((now - free_since) * terms.rate + 1e-6), free_since
+
+
+def _provider(connection: Connection, name: str) -> Row[Any]:
+    """The provider's row, locked: its jobs are claimed by one process at a time, which makes the rate exact
+    and lets each claim see the requests that were made just before."""
+    query = select(providers).where(providers.c.name == name).with_for_update()
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        connection.execute(insert_missing(connection, providers), {"name": name, "next_free_at": 0.0})
+        row = connection.execute(query).one()
+    return row
 
 
 def _spend(connection: Connection, provider: str, next_free_at: float) -> None:
@@ -266,9 +295,7 @@ def _spend(connection: Connection, provider: str, next_free_at: float) -> None:
 
 def pause(connection: Connection, provider: str, until: float | None, why: str) -> None:
     """Stop handing out the provider's jobs until then; None resumes."""
-    known = connection.execute(select(providers.c.name).where(providers.c.name == provider)).one_or_none()
-    if known is None:
-        connection.execute(insert(providers), {"name": provider})
+    _provider(connection, provider)
     connection.execute(update(providers).where(providers.c.name == provider).values(paused_until=until, paused_why=why))
 
 
@@ -280,7 +307,10 @@ def settle(connection: Connection, items: Sequence[Settlement]) -> list[bool]:
     current = {
         row.id: row
         for row in connection.execute(
-            select(jobs.c.id, jobs.c.state, jobs.c.fence).where(jobs.c.id.in_([item.attempt.job.id for item in items]))
+            select(jobs.c.id, jobs.c.state, jobs.c.fence)
+            .where(jobs.c.id.in_([item.attempt.job.id for item in items]))
+            .order_by(jobs.c.id)
+            .with_for_update()
         )
     }
     results: list[bool] = []
@@ -357,13 +387,18 @@ def _notify(connection: Connection, mail_ids: Sequence[str], now: float) -> None
     """One pending report for each mail, whoever of its jobs asks for it."""
     if not mail_ids:
         return
-    pending = select(outbox.c.mail_id).where(
-        outbox.c.mail_id.in_(mail_ids), outbox.c.state == "pending", outbox.c.message.is_(None)
-    )
+    # Locked: a report that is being rendered at this moment is waited for, and then counts as rendered.
+    pending = connection.execute(
+        select(outbox.c.mail_id)
+        .where(outbox.c.mail_id.in_(mail_ids), outbox.c.state == "pending", outbox.c.message.is_(None))
+        .order_by(outbox.c.id)
+        .with_for_update()
+    ).scalars()
+    wanted = set(mail_ids).difference(pending)
+    if not wanted:
+        return
     rows = connection.execute(
-        select(mails.c.id, mails.c.reply_to).where(
-            mails.c.id.in_(set(mail_ids)), mails.c.reply_to.is_not(None), mails.c.id.not_in(pending)
-        )
+        select(mails.c.id, mails.c.reply_to).where(mails.c.id.in_(wanted), mails.c.reply_to.is_not(None))
     )
     if new := [outbox_row(row.id, row.reply_to, now, REPORT_DELAY_S) for row in rows]:
         connection.execute(insert(outbox), new)
@@ -372,27 +407,94 @@ def _notify(connection: Connection, mail_ids: Sequence[str], now: float) -> None
 # ── what happens without a call ──────────────────────────────────────────────────────────────
 
 
-def recover(connection: Connection, now: float) -> list[Job]:
-    """At start, with the file locked: every job in ``submitting`` belonged to a process that is dead.
+def recover(connection: Connection, now: float, alive: Collection[str] = ()) -> list[Job]:
+    """Jobs that dead processes left in ``submitting``: all whose owner is not in ``alive``.
 
-    Whether its request left is unknown, so it is uncertain and due for resolution at once.
+    Whether the request left is unknown, so the job is uncertain and due for resolution at once. One at which
+    the gateway has died ``POISON`` times is left for a person.
     """
     in_flight = and_(text(OPEN), jobs.c.state == State.SUBMITTING.value)
-    rows = connection.execute(select(jobs).where(in_flight)).all()
-    if rows:
-        connection.execute(
-            update(jobs)
-            .where(in_flight)
-            .values(
-                state=State.UNCERTAIN.value,
-                due_at=now,
-                updated_at=now,
-                why="the gateway stopped between the request and its answer",
-            )
-        )
-        note = Note("relay", "answer lost", {"why": "the gateway stopped during the call"})
-        connection.execute(insert(trail), [_trail_row(row.mail_id, row.id, now, (note,)) for row in rows])
+    if alive:
+        in_flight = and_(in_flight, or_(jobs.c.owner.is_(None), jobs.c.owner.not_in(list(alive))))
+    rows = connection.execute(select(jobs).where(in_flight).order_by(jobs.c.id).with_for_update()).all()
+    if not rows:
+        return []
+    unfinished = (
+        select(attempts.c.job_id)
+        .where(attempts.c.job_id.in_([row.id for row in rows]), attempts.c.finished_at.is_(None))
+        .group_by(attempts.c.job_id)
+        .having(func.count() >= POISON)
+    )
+    poisonous = set(connection.execute(unfinished).scalars())
+    connection.execute(_RECOVER, [_recovered(row, now, row.id in poisonous) for row in rows])
+    note = Note("relay", "answer lost", {"why": "the gateway stopped during the call"})
+    connection.execute(insert(trail), [_trail_row(row.mail_id, row.id, now, (note,)) for row in rows])
+    _notify(connection, [row.mail_id for row in rows if row.id in poisonous], now)
     return [job_of(row) for row in rows]
+
+
+POISON = 3
+_RECOVER = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        state=State.UNCERTAIN.value,
+        due_at=bindparam("new_due_at"),
+        updated_at=bindparam("at"),
+        why=bindparam("new_why"),
+        reason=bindparam("new_reason"),
+        reason_values=bindparam("new_values"),
+    )
+)
+
+
+def _recovered(row: Row[Any], now: float, poisonous: bool) -> Mapping[str, Any]:
+    why = "the gateway stopped between the request and its answer"
+    return {
+        "job": row.id,
+        "new_due_at": None if poisonous else now,
+        "at": now,
+        "new_why": f"{why}, {POISON} times: somebody must look" if poisonous else why,
+        "new_reason": ANSWER_LOST.key if poisonous else None,
+        "new_values": {"provider": row.provider} if poisonous else None,
+    }
+
+
+def hand_back(connection: Connection, provider: str, owner: str, in_flight: Collection[str], now: float) -> list[str]:
+    """Jobs that this process has claimed without knowing it: the answer to the commit was lost. Nothing was sent."""
+    mine = and_(text(OPEN), jobs.c.state == State.SUBMITTING.value, jobs.c.owner == owner, jobs.c.provider == provider)
+    before = attempts.alias()
+    rows = connection.execute(
+        select(jobs.c.id, jobs.c.attempt, before.c.number.is_not(None), before.c.outcome)
+        .outerjoin(before, and_(before.c.job_id == jobs.c.id, before.c.number == jobs.c.attempt - 1))
+        .where(mine)
+        .order_by(jobs.c.id)
+        .with_for_update(of=jobs)
+    ).all()
+    lost = [row for row in rows if row.id not in in_flight]
+    if lost:
+        done = {"at": now, "new_outcome": "deferred", "new_detail": "not sent"}
+        connection.execute(_FINISH, [{"job": row.id, "nth": row.attempt, **done} for row in lost])
+        # After a lost answer the claim was for asking again, and what is to be asked remains.
+        connection.execute(
+            _HAND_BACK,
+            [
+                {"job": job_id, "back": _waiting_again(known, outcome).value} | {"at": now}
+                for job_id, _, known, outcome in lost
+            ],
+        )
+    return [row.id for row in lost]
+
+
+def _waiting_again(called_before: bool, outcome: str | None) -> State:
+    return State.UNCERTAIN if called_before and outcome in (None, "uncertain") else State.QUEUED
+
+
+_HAND_BACK = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(state=bindparam("back"), due_at=bindparam("at"), updated_at=bindparam("at"))
+)
 
 
 def expire(connection: Connection, now: float, refusal: Refusal) -> list[Job]:
@@ -400,7 +502,7 @@ def expire(connection: Connection, now: float, refusal: Refusal) -> list[Job]:
     where ``EXPIRE_AT_ONCE`` ends."""
     waiting = [state.value for state in (State.QUEUED, State.HELD)]
     old = and_(text(OPEN), jobs.c.state.in_(waiting), jobs.c.expires_at <= now)
-    rows = connection.execute(select(jobs).where(old).limit(EXPIRE_AT_ONCE)).all()
+    rows = connection.execute(select(jobs).where(old).limit(EXPIRE_AT_ONCE).with_for_update(skip_locked=True)).all()
     if rows:
         connection.execute(
             update(jobs)

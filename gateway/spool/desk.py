@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from gateway.lifecycle import Event, State, after, sources
 from gateway.model import Note
+from gateway.spool.engine import announce
 from gateway.spool.outbox import refusal_of, replies_of
 from gateway.spool.put import encode_notes
 from gateway.spool.schema import attempts, jobs, mails, providers, trail
@@ -132,6 +133,8 @@ def apply(connection: Connection, job_id: str, event: Event, now: float) -> Stat
             "expires_at": max(row.expires_at, now + (row.expires_at - row.created_at)),
         }
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes))
+    if state is State.QUEUED:
+        announce(connection, row.provider)
     note = Note("desk", event.value)
     connection.execute(
         insert(trail), {"mail_id": row.mail_id, "job_id": job_id, "at": now, "notes": encode_notes((note,))}

@@ -31,17 +31,25 @@ class Outgoing:
     """The jobs that this reply tells of."""
 
 
-def due(connection: Connection, now: float, limit: int) -> list[Outgoing]:
-    """Replies to be sent now, oldest first."""
+def take(connection: Connection, now: float, limit: int) -> list[Outgoing]:
+    """Replies to be sent now, oldest first. For ``SENDING_S`` no other process takes them; after that somebody
+    does, for then this one is dead: a second error mail is cheap, and has the same Message-ID."""
     rows = connection.execute(
         select(outbox, mails)
         .join(mails, mails.c.id == outbox.c.mail_id)
         .where(text(f"outbox.{PENDING}"), outbox.c.due_at <= now)
         .order_by(outbox.c.due_at)
         .limit(limit)
+        .with_for_update(of=outbox, skip_locked=True)
         .set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
     ).all()
+    if rows:
+        ids = [row.outbox_id for row in rows]
+        connection.execute(update(outbox).where(outbox.c.id.in_(ids)).values(due_at=now + SENDING_S))
     return [_outgoing(connection, row) for row in rows]
+
+
+SENDING_S = 60.0
 
 
 def _outgoing(connection: Connection, row: Row[Any]) -> Outgoing:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from gateway.lifecycle import State
 from gateway.model import Accepted, Dropped, Envelope, Job, Note
+from gateway.spool.engine import announce, insert_missing
 from gateway.spool.schema import jobs, mails, outbox, trail, usage
 from gateway.verdicts import QUOTA_DAY, QUOTA_HOUR, Refusal
 
@@ -74,6 +75,8 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
         if rows := [row for item in stored for row in _outbox_rows(item)]:
             connection.execute(insert(outbox), rows)
         budget.record()
+        for provider in {job.route[0] for item in stored if item.accepted for job in item.accepted.jobs}:
+            announce(connection, provider)
     return results
 
 
@@ -92,17 +95,25 @@ class _Budget:
 
     def __init__(self, connection: Connection, items: Sequence[StoredMail]) -> None:
         self._connection = connection
-        periods = {key for item in items for key, _ in _limits(item)}
-        self._used: dict[tuple[str, str], int] = {}
-        if periods:
-            rows = connection.execute(
-                select(usage).where(
-                    usage.c.account.in_({account for account, _ in periods}),
-                    usage.c.period.in_({period for _, period in periods}),
-                )
-            )
-            self._used = {(row.account, row.period): row.jobs for row in rows}
+        self._used = self._locked({key for item in items for key, _ in _limits(item)})
         self._before = dict(self._used)
+
+    def _locked(self, keys: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """What has been used, until the commit by nobody else. Sorted, or two batches would wait for each other."""
+        if not keys:
+            return {}
+        query = (
+            select(usage)
+            .where(usage.c.account.in_({a for a, _ in keys}), usage.c.period.in_({p for _, p in keys}))
+            .order_by(usage.c.account, usage.c.period)
+            .with_for_update()
+        )
+        found = {(row.account, row.period): row.jobs for row in self._connection.execute(query)}
+        if missing := sorted(keys - found.keys()):
+            rows = [{"account": account, "period": period, "jobs": 0} for account, period in missing]
+            self._connection.execute(insert_missing(self._connection, usage), rows)
+            found = {(row.account, row.period): row.jobs for row in self._connection.execute(query)}
+        return found
 
     def spend(self, item: StoredMail) -> Refusal | None:
         accepted = item.accepted
@@ -111,22 +122,27 @@ class _Budget:
             return None
         limits = list(_limits(item))
         for reason, (key, limit) in zip((QUOTA_HOUR, QUOTA_DAY), limits, strict=True):
-            if limit is not None and self._used.get(key, 0) + wanted > limit:
-                return Refusal(reason, {"limit": limit, "used": self._used.get(key, 0)})
+            if limit is not None and self._used[key] + wanted > limit:
+                return Refusal(reason, {"limit": limit, "used": self._used[key]})
         for key, _ in limits:
-            self._used[key] = self._used.get(key, 0) + wanted
+            self._used[key] = self._used[key] + wanted
         return None
 
     def record(self) -> None:
-        changed = {key: count for key, count in self._used.items() if count != self._before.get(key)}
-        new = [{"account": a, "period": p, "jobs": n} for (a, p), n in changed.items() if (a, p) not in self._before]
-        if new:
-            self._connection.execute(insert(usage), new)
-        for (account, period), count in changed.items():
-            if (account, period) in self._before:
-                self._connection.execute(
-                    update(usage).where(usage.c.account == account, usage.c.period == period).values(jobs=count)
-                )
+        changed = [
+            {"who": account, "when": period, "new": count}
+            for (account, period), count in self._used.items()
+            if count != self._before[account, period]
+        ]
+        if changed:
+            self._connection.execute(_COUNT, changed)
+
+
+_COUNT = (
+    update(usage)
+    .where(usage.c.account == bindparam("who"), usage.c.period == bindparam("when"))
+    .values(jobs=bindparam("new"))
+)
 
 
 def _limits(item: StoredMail) -> tuple[tuple[tuple[str, str], int | None], ...]:

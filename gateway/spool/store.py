@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
 from gateway.spool import claims, migrations
 from gateway.spool.batch import Batch
 from gateway.spool.claims import Settlement
 from gateway.spool.engine import Database
+from gateway.spool.postgres import PostgresDatabase
 from gateway.spool.put import Put, StoredMail, put
+from gateway.spool.sqlite import SqliteDatabase
 
 T = TypeVar("T")
 
@@ -20,26 +22,25 @@ class Store:
     """``put`` and ``settle`` are the hot paths and commit in groups; the rest are single transactions."""
 
     def __init__(self, url: str) -> None:
-        self.database = Database(url)
+        parsed = make_url(url)
+        is_embedded = parsed.get_backend_name() == "sqlite"
+        self.database: Database = SqliteDatabase(parsed) if is_embedded else PostgresDatabase(parsed)
         self.put: Batch[StoredMail, Put] = Batch(self.database, put)
         self.settle: Batch[Settlement, bool] = Batch(self.database, claims.settle)
 
     @classmethod
-    def open(cls, url: str, *, exclusive: bool) -> Store:
+    async def open(cls, url: str, *, exclusive: bool) -> Store:
         """Open and bring the schema up to date. ``exclusive`` is for the daemon.
 
         Raises ``StoreInUse`` when another daemon has the file, ``SchemaTooNew`` when a newer version
-        of the gateway wrote it.
+        of the gateway wrote it, and what ``is_away`` knows when the server cannot be reached.
         """
         store = cls(url)
         try:
-            store.database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if exclusive:
-                store.database.lock()
-            store.database.path.touch(mode=0o600)
-            store.database.run_now(migrations.upgrade)
+            await store.database.open(exclusive=exclusive)
+            await store.write(migrations.upgrade)
         except BaseException:
-            store.close()
+            await store.close()
             raise
         return store
 
@@ -51,6 +52,6 @@ class Store:
         """A look, beside whatever is being written."""
         return await self.database.read(transaction)
 
-    def close(self) -> None:
-        """Finish and release the file."""
-        self.database.close()
+    async def close(self) -> None:
+        """Finish and disconnect."""
+        await self.database.close()

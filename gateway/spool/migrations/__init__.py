@@ -20,6 +20,14 @@ def upgrade(connection: Connection) -> None:
     revision = _revision(connection)
     if revision == HEAD:
         return
+    if connection.dialect.name == "postgresql":
+        # One node at a time, and however long it takes. A node that waited finds the work done.
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(2525)")
+        revision = _revision(connection)
+        if revision == HEAD:
+            return
     if revision is not None and revision > HEAD:
         raise SchemaTooNew(revision)
     from alembic import command  # noqa: PLC0415  (a tenth of a second that most starts need not pay)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from sqlalchemy import Connection, Engine, ExceptionContext, event
@@ -10,23 +9,23 @@ from gateway.spool.store import Store
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/gateway.db"
+def url(store_url: str) -> str:
+    return store_url
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store.open(url, exclusive=True)
+async def store(url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(url, exclusive=True)
     yield opened
-    opened.close()
+    await opened.close()
 
 
 @pytest.fixture
-def other(store: Store, url: str) -> Iterator[Store]:
-    """The same file as another process has it open."""
-    opened = Store.open(url, exclusive=False)
+async def other(store: Store, url: str) -> AsyncIterator[Store]:
+    """The same database as another process has it open."""
+    opened = await Store.open(url, exclusive=False)
     yield opened
-    opened.close()
+    await opened.close()
 
 
 @pytest.fixture

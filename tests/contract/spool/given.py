@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
+from collections import namedtuple
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import text
+import pytest
+from sqlalchemy import Connection, text
 
 from gateway.lifecycle import TRANSITIONS, Event, State
 from gateway.model import Accepted, Asked, Attempt, Door, Dropped, Envelope, Job, Note
 from gateway.spool import claims
-from gateway.spool.claims import BootClock, ProviderTerms, Settlement
+from gateway.spool.claims import Claimant, ProviderTerms, Settlement
 from gateway.spool.put import StoredMail
 from gateway.spool.store import Store
 from gateway.verdicts import STOP_LISTED, Refusal
@@ -20,9 +23,12 @@ from gateway.verdicts import STOP_LISTED, Refusal
 NOW = 1_800_000_000.0
 """2027-01-15 08:00:00 UTC: a full hour."""
 VALIDITY_S = 24 * 3600.0
-BOOT = BootClock("boot-1", 1000.0)
+BOOT = Claimant("boot-1", 1000.0)
 MAIN = ProviderTerms("main")
 WINDOWED = ProviderTerms("main", duplicate_window_s=70.0, resolve_within_s=50.0)
+
+only_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+only_postgres = pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 
 _serial = itertools.count(1)
 
@@ -79,10 +85,10 @@ async def put_jobs(store: Store, count: int, **details: Any) -> list[str]:
 
 
 async def claim(
-    store: Store, slots: int = 10, *, at: float = NOW, terms: ProviderTerms = MAIN, clock: BootClock = BOOT
+    store: Store, slots: int = 10, *, at: float = NOW, terms: ProviderTerms = MAIN, who: Claimant = BOOT
 ) -> list[Attempt]:
     """What a worker gets."""
-    return await store.write(lambda connection: claims.claim(connection, terms, slots, at, clock))
+    return await store.write(lambda connection: claims.claim(connection, terms, slots, at, who))
 
 
 def settled(attempt: Attempt, happens: Event, **changes: Any) -> Settlement:
@@ -102,8 +108,14 @@ def settled(attempt: Attempt, happens: Event, **changes: Any) -> Settlement:
 
 
 async def rows(store: Store, sql: str, **values: Any) -> list[Any]:
-    """What is on the disk."""
-    return list(await store.read(lambda connection: connection.execute(text(sql), values).all()))
+    """What is on the disk; JSON as its text on either engine."""
+
+    def look(connection: Connection) -> list[Any]:
+        result = connection.execute(text(sql), values)
+        shape: Any = namedtuple("Row", list(result.keys()), rename=True)  # type: ignore[misc]
+        return [shape(*(json.dumps(v) if isinstance(v, list | dict) else v for v in row)) for row in result]
+
+    return await store.read(look)
 
 
 async def value(store: Store, sql: str, **values: Any) -> Any:

@@ -98,12 +98,12 @@ async def test_the_newest_jobs_of_some_states(store: Store) -> None:
     (attempt,) = await claim(store, at=NOW)
     await store.settle(settled(attempt, Event.NACK, refusal=REFUSED, why="said no", at=NOW + 9, provider_id="42"))
 
-    def listed(*states: State, limit: int = 10) -> list[JobRow]:
-        return store.database.run_now(lambda c: desk.listed(c, states, limit), write=False)
+    async def listed(*states: State, limit: int = 10) -> list[JobRow]:
+        return await store.read(lambda c: desk.listed(c, states, limit))
 
-    assert [row.created_at - NOW for row in listed()] == [3, 2, 1, 0]
-    assert [row.created_at - NOW for row in listed(State.QUEUED, State.HELD, limit=2)] == [3, 2]
-    assert listed(State.FAILED) == [
+    assert [row.created_at - NOW for row in await listed()] == [3, 2, 1, 0]
+    assert [row.created_at - NOW for row in await listed(State.QUEUED, State.HELD, limit=2)] == [3, 2]
+    assert await listed(State.FAILED) == [
         JobRow(
             id=attempt.job.id,
             account="test_user",
@@ -122,7 +122,7 @@ async def test_the_newest_jobs_of_some_states(store: Store) -> None:
             provider_id="42",
         )
     ]
-    assert listed(State.CANCELLED) == []
+    assert await listed(State.CANCELLED) == []
     assert await store.read(desk.counts) == {"queued": 3, "failed": 1}
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import stat
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from gateway.spool import migrations
 from gateway.spool.engine import StoreInUse
 from gateway.spool.schema import metadata
 from gateway.spool.store import Store
-from tests.contract.spool.given import mail, put_jobs, rows, value
+from tests.contract.spool.given import mail, only_sqlite, put_jobs, rows, value
 
 
 async def test_a_fresh_file_is_brought_to_the_newest_revision(store: Store) -> None:
@@ -42,96 +43,103 @@ async def test_migrations_make_the_schema(store: Store) -> None:
     ],
     ids=["defaults", "conditions of the indexes"],
 )
+@only_sqlite
 async def test_migrations_make_what_the_comparison_does_not_look_at(
     store: Store, tmp_path: Path, what: str, count: int
 ) -> None:
     fresh = Store(f"sqlite:///{tmp_path}/fresh.db")
     try:
-        fresh.database.run_now(metadata.create_all)
+        await fresh.write(metadata.create_all)
         made, meant = [{row for row in await rows(s, what) if row[0] != "alembic_version"} for s in (store, fresh)]
         assert made == meant
         assert len(made) >= count
     finally:
-        fresh.close()
+        await fresh.close()
 
 
 async def test_reopening_changes_nothing(store: Store, url: str) -> None:
     await put_jobs(store, 3)
     before = await rows(store, "select * from jobs")
-    store.close()
-    reopened = Store.open(url, exclusive=True)
+    await store.close()
+    reopened = await Store.open(url, exclusive=True)
     try:
         assert await rows(reopened, "select * from jobs") == before
     finally:
-        reopened.close()
+        await reopened.close()
 
 
+@only_sqlite
 async def test_a_store_of_a_newer_version_is_left_alone(url: str, tmp_path: Path) -> None:
-    store = Store.open(url, exclusive=True)
+    store = await Store.open(url, exclusive=True)
     await store.put(mail("79101234567"))
     await store.write(lambda connection: connection.execute(text("update alembic_version set version_num = '9999'")))
-    store.close()
+    await store.close()
     before = (tmp_path / "gateway.db").read_bytes()
     with pytest.raises(migrations.SchemaTooNew, match="9999"):
-        Store.open(url, exclusive=True)
+        await Store.open(url, exclusive=True)
     assert (tmp_path / "gateway.db").read_bytes() == before
     with pytest.raises(migrations.SchemaTooNew):  # and not StoreInUse: the first try has let go of the file
-        Store.open(url, exclusive=True)
+        await Store.open(url, exclusive=True)
 
 
-def test_a_migration_that_fails_leaves_nothing(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Store.open(url, exclusive=True).close()
+@only_sqlite
+async def test_a_migration_that_fails_leaves_nothing(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await (await Store.open(url, exclusive=True)).close()
     store = Store(url)
-    store.database.run_now(lambda c: c.exec_driver_sql("drop table usage"))
-    store.database.run_now(lambda c: c.exec_driver_sql("delete from alembic_version"))
-    before = store.database.run_now(lambda c: c.exec_driver_sql("select count(*) from sqlite_master").scalar_one())
-    store.close()
+    await store.write(lambda c: c.exec_driver_sql("drop table usage"))
+    await store.write(lambda c: c.exec_driver_sql("delete from alembic_version"))
+    before = await store.write(lambda c: c.exec_driver_sql("select count(*) from sqlite_master").scalar_one())
+    await store.close()
     with pytest.raises(Exception, match="already exists"):
-        Store.open(url, exclusive=True)
+        await Store.open(url, exclusive=True)
     store = Store(url)
-    after = store.database.run_now(lambda c: c.exec_driver_sql("select count(*) from sqlite_master").scalar_one())
-    store.close()
+    after = await store.write(lambda c: c.exec_driver_sql("select count(*) from sqlite_master").scalar_one())
+    await store.close()
     assert after == before
 
 
 # ── the file ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_one_daemon_a_file(store: Store, url: str) -> None:
+@only_sqlite
+async def test_one_daemon_a_file(store: Store, url: str) -> None:
     for _ in range(2):
         with pytest.raises(StoreInUse):
-            Store.open(url, exclusive=True)
-    Store.open(url, exclusive=False).close()  # the command line works beside it
-    store.close()
-    Store.open(url, exclusive=True).close()
+            await Store.open(url, exclusive=True)
+    await (await Store.open(url, exclusive=False)).close()  # the command line works beside it
+    await store.close()
+    await (await Store.open(url, exclusive=True)).close()
 
 
-def test_the_lock_ends_with_the_process(url: str) -> None:
-    dies = "import os, sys; from gateway.spool.store import Store; Store.open(sys.argv[1], exclusive=True); os._exit(9)"
+@only_sqlite
+async def test_the_lock_ends_with_the_process(url: str) -> None:
+    dies = "import asyncio, os, sys; from gateway.spool.store import Store"
+    dies += "; asyncio.run(Store.open(sys.argv[1], exclusive=True)); os._exit(9)"
     assert subprocess.run([sys.executable, "-c", dies, url], check=False).returncode == 9
-    Store.open(url, exclusive=True).close()
+    await (await Store.open(url, exclusive=True)).close()
 
 
 async def test_the_files_are_private(tmp_path: Path) -> None:
     folder = tmp_path / "var" / "spool"
-    store = Store.open(f"sqlite:///{folder}/gateway.db", exclusive=True)
+    store = await Store.open(f"sqlite:///{folder}/gateway.db", exclusive=True)
     try:
         await store.put(mail("79101234567"))
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     finally:
-        store.close()
+        await store.close()
     assert modes == dict.fromkeys(("gateway.db", "gateway.db-wal", "gateway.db-shm", "gateway.db.lock"), 0o600)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+@only_sqlite
 @pytest.mark.parametrize("write", [True, False], ids=["writer", "reader"])
-def test_a_commit_is_on_the_disk_when_it_returns(store: Store, write: bool) -> None:
+async def test_a_commit_is_on_the_disk_when_it_returns(store: Store, write: bool) -> None:
     def pragmas(connection: Connection) -> list[Any]:
         names = ("journal_mode", "synchronous", "secure_delete", "busy_timeout")
         return [connection.execute(text(f"pragma {name}")).scalar_one() for name in names]
 
     for _ in range(2):  # the connection is kept
-        assert store.database.run_now(pragmas, write) == ["wal", 2, 1, 10_000]
+        assert await (store.write if write else store.read)(pragmas) == ["wal", 2, 1, 10_000]
 
 
 async def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
@@ -144,13 +152,17 @@ async def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
     assert await value(store, "select count(*) from usage") == 0
 
 
+@only_sqlite
 async def test_reading_does_not_wait_for_a_write(store: Store) -> None:
     seen: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    async def look() -> None:
+        seen.append(await value(store, "select count(*) from usage"))
 
     def write(connection: Connection) -> None:
         connection.execute(text("insert into usage (account, period, jobs) values ('a', 'b', 1)"))
-        count = text("select count(*) from usage")
-        seen.append(store.database.run_now(lambda c: c.execute(count).scalar_one(), write=False))
+        asyncio.run_coroutine_threadsafe(look(), loop).result(10)
 
     await store.write(write)
     assert seen == [0]

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from gateway.spool.put import REPORT_DELAY_S, Put
 from gateway.spool.store import Store
 from gateway.verdicts import CREDENTIALS_WRONG, Refusal
-from tests.contract.spool.given import NOW, VALIDITY_S, mail, refused_mail, rows, value
+from tests.contract.spool.given import NOW, VALIDITY_S, mail, only_sqlite, refused_mail, rows, value
 
 HOUR = 3600.0
 
@@ -80,7 +80,11 @@ async def test_an_accepted_and_a_refused_mail_share_a_batch(store: Store) -> Non
         ("failed", 0, 1),
         ("queued", 1, 0),
     ]
-    assert await rows(store, "select reason from mails order by reason") == [(None,), (None,), ("credentials_wrong",)]
+    assert await rows(store, "select reason from mails order by reason nulls first") == [
+        (None,),
+        (None,),
+        ("credentials_wrong",),
+    ]
 
 
 # ── one mail delivered twice ─────────────────────────────────────────────────────────────────
@@ -196,6 +200,7 @@ async def test_a_client_that_hangs_up_does_not_undo_the_commit(store: Store) -> 
     assert await value(store, "select count(*) from mails") == 2
 
 
+@only_sqlite
 async def test_a_locked_database_fails_every_mail_at_once(
     store: Store, other: Store, faults: list[ExceptionContext]
 ) -> None:
@@ -216,6 +221,7 @@ async def test_a_locked_database_fails_every_mail_at_once(
     assert not (await store.put(mail("79101234567"))).duplicate  # and it goes on by itself
 
 
+@only_sqlite
 async def test_a_full_disk_refuses_and_recovers(store: Store) -> None:
     await store.put(mail("79101234567"))
     pages = await value(store, "pragma page_count")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, make_url, text
 
 from gateway.lifecycle import Event, State
-from gateway.spool import claims, outbox
+from gateway.spool import claims, migrations, outbox
 from gateway.spool.claims import Settlement
 from gateway.spool.put import put
-from gateway.spool.store import Store
+from gateway.spool.sqlite import SqliteDatabase
 from gateway.verdicts import ANSWER_LOST, VALIDITY_PASSED, Refusal
 from tests.contract.spool.given import BOOT, MAIN, NOW, WINDOWED, mail, settled
 
@@ -21,9 +22,10 @@ LATE = NOW + 200_000
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteDatabase]:
     """Ten thousand jobs and reports that are done, and a few that wait."""
-    store = Store.open(f"sqlite:///{tmp_path_factory.mktemp('full')}/gateway.db", exclusive=True)
+    database = SqliteDatabase(make_url(f"sqlite:///{tmp_path_factory.mktemp('full')}/gateway.db"))
+    database.run_now(migrations.upgrade)
 
     def fill(connection: Connection) -> None:
         put(
@@ -33,12 +35,12 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         connection.execute(text("update outbox set state = 'sent', sent_at = :now"), {"now": NOW})
         put(connection, [mail(f"7910{n:07}", dropped=["79161234567"]) for n in range(30)])
 
-    store.database.run_now(fill)
-    yield store
-    store.close()
+    database.run_now(fill)
+    yield database
+    asyncio.run(database.close())
 
 
-def plans(store: Store, transaction: Callable[[Connection], object]) -> list[str]:
+def plans(database: SqliteDatabase, transaction: Callable[[Connection], object]) -> list[str]:
     """How SQLite goes about each SELECT and UPDATE of a transaction, with the values that it really has."""
     seen: list[str] = []
 
@@ -57,7 +59,7 @@ def plans(store: Store, transaction: Callable[[Connection], object]) -> list[str
 
     event.listen(Engine, "before_cursor_execute", explain)
     try:
-        store.database.run_now(undone)
+        database.run_now(undone)
     finally:
         event.remove(Engine, "before_cursor_execute", explain)
     return seen
@@ -93,7 +95,7 @@ def expired(connection: Connection) -> None:
 
 
 def reports(connection: Connection) -> None:
-    for item in outbox.due(connection, LATE, 5):
+    for item in outbox.take(connection, LATE, 5):
         outbox.rendered(connection, item, b"mail")
         outbox.sent_since(connection, item.notice.to, LATE)
         outbox.postpone(connection, item.id, LATE, "")
@@ -119,7 +121,9 @@ def put_one(connection: Connection) -> None:
     ],
     ids=["claim", "window", "settle", "recover", "expire", "reports", "put", "next job", "next report"],
 )
-def test_nothing_reads_a_whole_table(full: Store, transaction: Callable[[Connection], object], expected: str) -> None:
+def test_nothing_reads_a_whole_table(
+    full: SqliteDatabase, transaction: Callable[[Connection], object], expected: str
+) -> None:
     seen = plans(full, transaction)
     assert any(expected in step for step in seen), seen
     assert scans(seen) == []
@@ -127,18 +131,18 @@ def test_nothing_reads_a_whole_table(full: Store, transaction: Callable[[Connect
 
 @pytest.mark.parametrize(
     "transaction",
-    [claimed, lambda connection: outbox.due(connection, NOW - 1, 20)],
+    [claimed, lambda connection: outbox.take(connection, NOW - 1, 20)],
     ids=["claim", "reports"],
 )
-def test_the_order_comes_from_the_index(full: Store, transaction: Callable[[Connection], object]) -> None:
+def test_the_order_comes_from_the_index(full: SqliteDatabase, transaction: Callable[[Connection], object]) -> None:
     seen = plans(full, transaction)
     assert seen
     assert not [step for step in seen if "TEMP B-TREE" in step]
 
 
-def test_the_states_of_the_indexes_are_those_of_the_lifecycle(full: Store) -> None:
+def test_the_states_of_the_indexes_are_those_of_the_lifecycle(full: SqliteDatabase) -> None:
     """What is due by itself is what can be claimed."""
-    waiting = full.database.run_now(
+    waiting = full.run_now(
         lambda c: set(c.execute(text("select distinct state from jobs where due_at is not null")).scalars())
     )
     assert waiting == {State.QUEUED}

@@ -1,0 +1,68 @@
+"""Who works on the store. A process that is gone leaves calls in flight that somebody must resolve."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from gateway.spool.schema import processes
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One running gateway process."""
+
+    id: str
+    """Chosen anew at each start."""
+    place: str
+    """Boot id and PID namespace: there, a PID says whether the process lives."""
+    pid: int
+    started: int
+    """Ticks since the boot, as in /proc: a PID that is used again differs in it."""
+    host: str = ""
+    configuration: str = ""
+    """Digest of the files that it runs."""
+    beat: int = 0
+    at: float = 0.0
+
+
+def beat(connection: Connection, me: Process, now: float) -> None:
+    """Say that this process lives. It becomes known by that, also when the others had given it up."""
+    values = {"at": now, "beat": processes.c.beat + 1, "configuration": me.configuration}
+    if connection.execute(update(processes).where(processes.c.id == me.id).values(values)).rowcount:
+        return
+    connection.execute(
+        insert(processes),
+        {
+            "id": me.id,
+            "place": me.place,
+            "pid": me.pid,
+            "started": me.started,
+            "beat": 0,
+            "host": me.host,
+            "configuration": me.configuration,
+            "at": now,
+        },
+    )
+
+
+def is_known(connection: Connection, process_id: str) -> bool:
+    """Whether it has not been given up; nobody gives it up before the end of this transaction."""
+    query = select(processes.c.id).where(processes.c.id == process_id).with_for_update(read=True)
+    return connection.execute(query).one_or_none() is not None
+
+
+def listed(connection: Connection) -> list[Process]:
+    """All that have not been given up."""
+    rows = connection.execute(select(processes).order_by(processes.c.host, processes.c.pid))
+    return [
+        Process(row.id, row.place, row.pid, row.started, row.host, row.configuration, row.beat, row.at) for row in rows
+    ]
+
+
+def forget(connection: Connection, ids: Collection[str]) -> None:
+    """They have ended."""
+    if ids:
+        connection.execute(delete(processes).where(processes.c.id.in_(list(ids))))

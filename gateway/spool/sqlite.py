@@ -1,0 +1,113 @@
+"""The embedded engine: one thread writes, one reads, and each commit is on the disk when it returns.
+
+A whole batch of statements costs one hop to the thread and one fsync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.pool import StaticPool
+
+from gateway.spool.engine import StoreInUse, on_connect
+
+T = TypeVar("T")
+
+
+class SqliteDatabase:
+    """``path`` is the file. Its folder is made when it does not exist."""
+
+    def __init__(self, url: URL) -> None:
+        self.path = Path(url.database or "")
+        self._lock_file: IO[str] | None = None
+        # IMMEDIATE: a transaction that reads and then writes must not find, at its first write, that
+        # another process has written in between.
+        self._engines = {True: _engine(url, "BEGIN IMMEDIATE"), False: _engine(url, "BEGIN")}
+        self._threads = {
+            True: ThreadPoolExecutor(1, thread_name_prefix="spool-write"),
+            False: ThreadPoolExecutor(1, thread_name_prefix="spool-read"),
+        }
+
+    async def open(self, *, exclusive: bool) -> None:
+        """Make the file. ``exclusive`` claims it until ``close``; raises ``StoreInUse``, ``OSError``.
+
+        Two daemons on one file would both resolve each other's calls in flight (reliability, row 23).
+        The command line works on the store beside a daemon without this lock.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if exclusive:
+            self._lock_file = lock(self.path)
+        self.path.touch(mode=0o600)
+
+    async def write(self, transaction: Callable[[Connection], T]) -> T:
+        """On the writing thread; returns after the fsync."""
+        return await self._run(True, transaction)
+
+    async def read(self, transaction: Callable[[Connection], T]) -> T:
+        """On the reading thread."""
+        return await self._run(False, transaction)
+
+    async def _run(self, write: bool, transaction: Callable[[Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads[write], self.run_now, transaction, write)
+
+    def run_now(self, transaction: Callable[[Connection], T], write: bool = True) -> T:
+        """The same in the calling thread."""
+        with self._engines[write].begin() as connection:
+            return transaction(connection)
+
+    async def watch(self, heard: Callable[[str], None]) -> None:
+        """Nobody tells: processes on one file look again each second."""
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Finish what is queued and release the file."""
+        for thread in self._threads.values():
+            thread.shutdown()
+        for engine in self._engines.values():
+            engine.dispose()
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+
+def lock(path: Path) -> IO[str]:
+    """Claim the database file until the result is closed, by every process that inherited it."""
+    path = path.with_name(path.name + ".lock")
+    path.touch(mode=0o600)
+    held = path.open("w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        raise StoreInUse(str(path.with_suffix(""))) from None
+    return held
+
+
+def _engine(url: URL, begin: str) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "timeout": 10.0, "isolation_level": None},
+    )
+    on_connect(
+        engine,
+        [
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=FULL",  # a commit survives the loss of power, not only of the process
+            "PRAGMA secure_delete=ON",  # erased texts do not linger in free pages
+            "PRAGMA journal_size_limit=67108864",
+        ],
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

