@@ -190,7 +190,7 @@ class TargetSms:
         """§2.2 and §2.3."""
         answer, said = response.text, self._quote(response.text, attempts)
         if _IDS.fullmatch(answer):
-            if response.status >= 300:  # a bare "404" is no id, yet an id is an id
+            if not 200 <= response.status < 300:  # a bare "404" is no id, yet an id is an id
                 return [Uncertain(f"HTTP {response.status}, {said}")] * len(attempts)
             ids = [part.strip() for part in answer.split(",")]
             if len(ids) != len(attempts):

@@ -15,9 +15,10 @@ from gateway.policy.retry import RetryPolicy
 from gateway.providers.http import HttpUpstream
 from gateway.service.settlement import RESOLVE_WITHIN_S, Terms, settlement
 from gateway.sms.numbers import mask
-from gateway.spool import claims
-from gateway.spool.claims import Claimant, ProviderTerms, Settlement
+from gateway.spool import claims, pace, recovery
+from gateway.spool.claims import Claimant, ProviderTerms
 from gateway.spool.engine import cause, is_away
+from gateway.spool.settle import Settlement
 from gateway.spool.store import Store
 
 log = structlog.get_logger()
@@ -67,7 +68,7 @@ class Dispatch:
         """The store went away during a claim, which it may have committed all the same."""
         owner, in_flight = self._who().owner, frozenset(self._in_flight)
         for job_id in await self._store.write(
-            lambda c: claims.hand_back(c, self.name, owner, in_flight, self._clock())
+            lambda c: recovery.hand_back(c, self.name, owner, in_flight, self._clock())
         ):
             log.warning("sms.handed_back", job=job_id, provider=self.name)
 
@@ -127,7 +128,7 @@ class Dispatch:
     async def pause(self, why: str) -> None:
         """The account is stopped: keep its messages, ask again later, and say so."""
         until = self._clock() + self._pause_s
-        await self._store.write(lambda connection: claims.pause(connection, self.name, until, why))
+        await self._store.write(lambda connection: pace.pause(connection, self.name, until, why))
         log.error("provider.paused", provider=self.name, why=why, seconds=self._pause_s, alert=True)
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.lifecycle import Event, State, after
 from gateway.model import Attempt, Deferred, Note, Outcome, Rejected, Scope, Submitted, Uncertain
 from gateway.policy.retry import RetryPolicy, backoff, next_provider
-from gateway.spool.claims import Settlement
+from gateway.spool.settle import Settlement
 from gateway.verdicts import ANSWER_LOST, VALIDITY_PASSED, Refusal
 
 FIRST_REPEAT_S = 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from gateway.spool import claims
+from gateway.spool import recovery
 from gateway.spool.store import Store
 from gateway.verdicts import VALIDITY_PASSED, Refusal
 
@@ -13,5 +13,5 @@ log = structlog.get_logger()
 
 async def expire(store: Store, now: float) -> None:
     """Jobs past their validity are EXPIRED, and their senders are told."""
-    for job in await store.write(lambda connection: claims.expire(connection, now, Refusal(VALIDITY_PASSED))):
+    for job in await store.write(lambda connection: recovery.expire(connection, now, Refusal(VALIDITY_PASSED))):
         log.warning("sms.expired", job=job.id)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, insert, select, text, update
+from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, select, text, update
 
 from gateway.lifecycle import State
 from gateway.model import Notice, Told
-from gateway.spool.put import outbox_row
-from gateway.spool.schema import PENDING, jobs, mails, outbox
+from gateway.spool.engine import insert_missing
+from gateway.spool.put import REPORT_DELAY_S, outbox_row
+from gateway.spool.schema import OPEN_REPORT, PENDING, jobs, mails, outbox
 from gateway.verdicts import REASONS, Refusal
 
 _WORTH_TELLING = (State.FAILED, State.EXPIRED, State.UNCERTAIN, State.UNDELIVERED, State.SUBMITTED)
@@ -117,9 +118,35 @@ def rendered(connection: Connection, item: Outgoing, message: bytes) -> None:
             .values(told=True)
         )
     if item.notice.refusal is None and (late := _untold(connection, item.notice.mail_id)):
-        # They changed after ``due`` had read them, found this report still open and so asked for no other.
-        at = max(row.updated_at for row in late)
-        connection.execute(insert(outbox), outbox_row(item.notice.mail_id, item.notice.to, at, 0.0))
+        # They changed after ``take`` had read them, found this report still open and so asked for no other.
+        ask_for_reports(connection, [item.notice.mail_id], max(row.updated_at for row in late), 0.0)
+
+
+def ask_for_reports(
+    connection: Connection, mail_ids: Collection[str], now: float, delay_s: float = REPORT_DELAY_S
+) -> None:
+    """One open report for each mail whose sender may be told, whoever of its jobs asks for it.
+
+    An open one is locked: when it is being rendered at this moment, that waits, and then tells of this job, too.
+    """
+    wanted = {
+        row.id: row.reply_to
+        for row in connection.execute(
+            select(mails.c.id, mails.c.reply_to).where(mails.c.id.in_(set(mail_ids)), mails.c.reply_to.is_not(None))
+        )
+    }
+    while wanted:
+        found = connection.execute(
+            select(outbox.c.mail_id)
+            .where(outbox.c.mail_id.in_(list(wanted)), text(OPEN_REPORT))
+            .order_by(outbox.c.id)
+            .with_for_update()
+        )
+        for mail_id in found.scalars():
+            del wanted[mail_id]
+        if wanted:
+            rows = [outbox_row(mail_id, reply_to, now, delay_s) for mail_id, reply_to in wanted.items()]
+            connection.execute(insert_missing(connection, outbox), rows)
 
 
 def finish(connection: Connection, item_id: int, state: str, now: float, error: str = "") -> None:

@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, make_url
 
-from gateway.spool import claims, migrations
+from gateway.spool import migrations
 from gateway.spool.batch import Batch
-from gateway.spool.claims import Settlement
 from gateway.spool.engine import Database
 from gateway.spool.postgres import PostgresDatabase
 from gateway.spool.put import Put, StoredMail, put
+from gateway.spool.settle import Settlement, settle
 from gateway.spool.sqlite import SqliteDatabase
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ class Store:
         is_embedded = parsed.get_backend_name() == "sqlite"
         self.database: Database = SqliteDatabase(parsed) if is_embedded else PostgresDatabase(parsed)
         self.put: Batch[StoredMail, Put] = Batch(self.database, put)
-        self.settle: Batch[Settlement, bool] = Batch(self.database, claims.settle)
+        self.settle: Batch[Settlement, bool] = Batch(self.database, settle)
 
     @classmethod
     async def open(cls, url: str, *, exclusive: bool) -> Store:

@@ -154,11 +154,11 @@ async def test_a_store_in_use(tmp_path: Path) -> None:
     from gateway.spool.store import Store
 
     path = write(tmp_path)
-    store = Store.open(load(path).store_url, exclusive=True)
+    store = await Store.open(load(path).store_url, exclusive=True)
     try:
         code, _, err = await command("serve", "--config", str(path))
     finally:
-        store.close()
+        await store.close()
     assert code == 78
     assert "another gateway serves from it; stop that one first" in err
 

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, text
 from gateway.lifecycle import TRANSITIONS, Event, State
 from gateway.model import Accepted, Asked, Attempt, Door, Dropped, Envelope, Job, Note
 from gateway.spool import claims
-from gateway.spool.claims import Claimant, ProviderTerms, Settlement
+from gateway.spool.claims import Claimant, ProviderTerms
 from gateway.spool.put import StoredMail
+from gateway.spool.settle import Settlement
 from gateway.spool.store import Store
 from gateway.verdicts import STOP_LISTED, Refusal
 

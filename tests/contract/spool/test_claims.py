@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from gateway.lifecycle import TRANSITIONS, Event, State
 from gateway.model import Attempt, Note
-from gateway.spool import claims, desk, outbox
+from gateway.spool import claims, desk, outbox, pace, recovery
 from gateway.spool.claims import OVERDUE_S, START_WITHIN_S, Claimant, ProviderTerms
 from gateway.spool.put import REPORT_DELAY_S, put
 from gateway.spool.schema import metadata
@@ -170,13 +170,13 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_provider(store: Store)
 
 async def test_a_paused_provider_gets_nothing(store: Store) -> None:
     await put_jobs(store, 2)
-    await store.write(lambda connection: claims.pause(connection, "main", NOW + 300, "no funds"))
+    await store.write(lambda connection: pace.pause(connection, "main", NOW + 300, "no funds"))
     assert await claim(store, at=NOW + 299) == []
     assert await store.read(lambda c: desk.paused_providers(c, NOW + 299)) == {"main": "no funds"}
     assert await store.read(lambda c: desk.paused_providers(c, NOW + 300)) == {}
     assert len(await claim(store, slots=1, at=NOW + 300)) == 1
-    await store.write(lambda connection: claims.pause(connection, "main", NOW + 900, "no funds"))
-    await store.write(lambda connection: claims.pause(connection, "main", None, ""))
+    await store.write(lambda connection: pace.pause(connection, "main", NOW + 900, "no funds"))
+    await store.write(lambda connection: pace.pause(connection, "main", None, ""))
     assert len(await claim(store, slots=1, at=NOW + 301)) == 1
 
 
@@ -339,7 +339,7 @@ async def test_a_late_answer_spoils_no_neighbour(store: Store) -> None:
 async def test_an_answer_after_an_operators_change_is_late(store: Store, change: Event) -> None:
     (job_id,) = await put_jobs(store, 1)
     (attempt,) = await claim(store)
-    await store.write(lambda c: claims.recover(c, NOW + 1))
+    await store.write(lambda c: recovery.recover(c, NOW + 1))
     state = await store.write(lambda c: desk.apply(c, job_id, change, NOW + 2))
     assert not await store.settle(settled(attempt, Event.ACK))
     assert (await job(store, job_id)).state == state
@@ -369,7 +369,7 @@ async def test_a_lost_answer_without_a_due_time_stays(store: Store) -> None:
     await store.settle(settled(attempt, Event.LOSE, refusal=LOST))
     assert await claim(store, at=NOW + 1e6, terms=WINDOWED) == []
     assert await store.read(lambda c: claims.next_due(c, "main")) is None
-    assert await store.write(lambda c: claims.expire(c, NOW + 1e6, OLD)) == []
+    assert await store.write(lambda c: recovery.expire(c, NOW + 1e6, OLD)) == []
 
 
 async def test_a_call_that_came_after_a_deferral_opens_a_window_of_its_own(store: Store) -> None:
@@ -393,11 +393,11 @@ async def test_a_call_that_came_after_a_deferral_opens_a_window_of_its_own(store
 async def test_recover(store: Store, clock: Claimant, after_s: float, terms: ProviderTerms, send_before: float) -> None:
     lost, kept = await put_jobs(store, 2)
     await claim(store, slots=1, terms=terms)
-    assert [j.id for j in await store.write(lambda c: claims.recover(c, NOW + 5))] == [lost]
+    assert [j.id for j in await store.write(lambda c: recovery.recover(c, NOW + 5))] == [lost]
     row = await job(store, lost)
     assert (row.state, row.due_at, row.updated_at) == ("uncertain", NOW + 5, NOW + 5)
     assert (await job(store, kept)).state == "queued"
-    assert await store.write(lambda c: claims.recover(c, NOW + 6)) == []
+    assert await store.write(lambda c: recovery.recover(c, NOW + 6)) == []
     if after_s:  # the machine that asked first may still come back
         (other,) = await claim(store, at=NOW + 5 + after_s - 1, terms=terms, who=clock)
         assert other.job.id == kept
@@ -411,7 +411,7 @@ async def test_a_restart_recovers_what_another_process_left(store: Store, url: s
     await store.close()
     reopened = await Store.open(url, exclusive=True)
     try:
-        await reopened.write(lambda c: claims.recover(c, NOW + 1))
+        await reopened.write(lambda c: recovery.recover(c, NOW + 1))
         assert not await reopened.settle(settled(attempt, Event.ACK))  # the dead process's word is late
         assert (await job(reopened, job_id)).state == "uncertain"
     finally:
@@ -428,8 +428,8 @@ async def test_expire(store: Store) -> None:
     attempts = await claim(store, slots=2)
     await store.settle(settled(attempts[1], Event.NACK, refusal=LOST))
     await store.write(lambda c: desk.apply(c, held, Event.HOLD, NOW))
-    assert await store.write(lambda c: claims.expire(c, NOW + VALIDITY_S - 1, OLD)) == []
-    expired = await store.write(lambda c: claims.expire(c, NOW + VALIDITY_S, OLD))
+    assert await store.write(lambda c: recovery.expire(c, NOW + VALIDITY_S - 1, OLD)) == []
+    expired = await store.write(lambda c: recovery.expire(c, NOW + VALIDITY_S, OLD))
     assert {j.id for j in expired} == {queued, held}
     for job_id in (queued, held):
         row = await job(store, job_id)
@@ -438,14 +438,14 @@ async def test_expire(store: Store) -> None:
     assert (await job(store, failed)).state == "failed"
     assert await rows(store, "select due_at from outbox") == [(NOW + VALIDITY_S + REPORT_DELAY_S,)]
     assert await value(store, "select count(*) from trail where cast(notes as text) like '%expired%'") == 2
-    assert await store.write(lambda c: claims.expire(c, NOW + VALIDITY_S, OLD)) == []
+    assert await store.write(lambda c: recovery.expire(c, NOW + VALIDITY_S, OLD)) == []
 
 
 async def test_any_number_of_jobs_expires(store: Store) -> None:
     for _ in range(2):
         await store.put(mail(*(f"79{n:09}" for n in range(4_000))))
-    expired = [len(await store.write(lambda c: claims.expire(c, NOW + VALIDITY_S, OLD))) for _ in range(3)]
-    assert expired == [claims.EXPIRE_AT_ONCE, 8_000 - claims.EXPIRE_AT_ONCE, 0]
+    expired = [len(await store.write(lambda c: recovery.expire(c, NOW + VALIDITY_S, OLD))) for _ in range(3)]
+    assert expired == [recovery.EXPIRE_AT_ONCE, 8_000 - recovery.EXPIRE_AT_ONCE, 0]
     assert await value(store, "select count(*) from outbox") == 2
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.lifecycle import TRANSITIONS, Event, State
 from gateway.model import Note
-from gateway.spool import claims, desk
+from gateway.spool import desk, recovery
 from gateway.spool.desk import JobRow
 from gateway.spool.store import Store
 from gateway.verdicts import CREDENTIALS_WRONG, PROVIDER_REFUSED, VALIDITY_PASSED, Refusal
@@ -33,7 +33,7 @@ async def bring(store: Store, state: State) -> str:
             await apply(store, job_id, Event.CANCEL)
             return job_id
         case State.EXPIRED:
-            await store.write(lambda c: claims.expire(c, NOW + VALIDITY_S, Refusal(VALIDITY_PASSED)))
+            await store.write(lambda c: recovery.expire(c, NOW + VALIDITY_S, Refusal(VALIDITY_PASSED)))
             return job_id
     (attempt,) = await claim(store)
     happens = {State.SUBMITTED: Event.ACK, State.FAILED: Event.NACK, State.UNCERTAIN: Event.LOSE}.get(state)

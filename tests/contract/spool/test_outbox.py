@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from gateway.lifecycle import Event, State
 from gateway.model import Told
-from gateway.spool import claims, desk, outbox
+from gateway.spool import desk, outbox, recovery
 from gateway.spool.outbox import Outgoing
 from gateway.spool.put import REPLY_VALIDITY_S, REPORT_DELAY_S
 from gateway.spool.store import Store
@@ -171,6 +171,6 @@ async def test_a_retry_while_the_report_is_written_is_not_taken_for_told(store: 
     (report,) = await due(store)
     await store.write(lambda c: desk.apply(c, attempt.job.id, Event.RETRY, NOW + 3))
     await send(store, report)
-    await store.write(lambda c: claims.expire(c, NOW + 3 * VALIDITY_S, Refusal(VALIDITY_PASSED)))
+    await store.write(lambda c: recovery.expire(c, NOW + 3 * VALIDITY_S, Refusal(VALIDITY_PASSED)))
     (report,) = await due(store, NOW + 4 * VALIDITY_S)
     assert [told.state for told in report.notice.told] == [State.EXPIRED]

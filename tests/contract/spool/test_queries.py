@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Connection, Engine, event, make_url, text
 
 from gateway.lifecycle import Event, State
-from gateway.spool import claims, migrations, outbox
-from gateway.spool.claims import Settlement
+from gateway.spool import claims, migrations, outbox, recovery
 from gateway.spool.put import put
+from gateway.spool.settle import Settlement, settle
 from gateway.spool.sqlite import SqliteDatabase
 from gateway.verdicts import ANSWER_LOST, VALIDITY_PASSED, Refusal
 from tests.contract.spool.given import BOOT, MAIN, NOW, WINDOWED, mail, settled
@@ -82,16 +82,16 @@ def answers(connection: Connection) -> None:
     attempts = claims.claim(connection, MAIN, 10, LATE - 150_000, BOOT)
     refusal = Refusal(ANSWER_LOST)
     items: list[Settlement] = [settled(a, Event.NACK, refusal=refusal, notify=True) for a in attempts]
-    assert claims.settle(connection, items) == [True] * 10
+    assert settle(connection, items) == [True] * 10
 
 
 def recovered(connection: Connection) -> None:
     claims.claim(connection, MAIN, 5, LATE - 150_000, BOOT)
-    assert len(claims.recover(connection, LATE)) == 5
+    assert len(recovery.recover(connection, LATE)) == 5
 
 
 def expired(connection: Connection) -> None:
-    assert len(claims.expire(connection, LATE, Refusal(VALIDITY_PASSED))) == 30
+    assert len(recovery.expire(connection, LATE, Refusal(VALIDITY_PASSED))) == 30
 
 
 def reports(connection: Connection) -> None:
@@ -111,7 +111,7 @@ def put_one(connection: Connection) -> None:
     [
         (claimed, "USING INDEX jobs_due (provider=? AND state=? AND due_at<?)"),
         (claimed_in_window, "USING INDEX jobs_fingerprint (fingerprint=?)"),
-        (answers, "USING INDEX outbox_mail (mail_id=?)"),
+        (answers, "INDEX outbox_open (mail_id=?)"),
         (recovered, "USING INDEX jobs_open (state=?)"),
         (expired, "USING INDEX jobs_open (state=? AND expires_at<?)"),
         (reports, "USING INDEX outbox_due (due_at<?)"),

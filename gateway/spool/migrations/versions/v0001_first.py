@@ -1,10 +1,16 @@
 """The first schema."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0001"
 down_revision = None
+
+
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
 def upgrade() -> None:
@@ -64,8 +70,7 @@ def upgrade() -> None:
         "jobs",
         ["provider", "state", "due_at"],
         unique=False,
-        sqlite_where=sa.text("due_at IS NOT NULL"),
-        postgresql_where=sa.text("due_at IS NOT NULL"),
+        **_where("due_at IS NOT NULL"),
     )
     op.create_index("jobs_fingerprint", "jobs", ["fingerprint"], unique=False)
     op.create_index("jobs_mail", "jobs", ["mail_id"], unique=False)
@@ -74,16 +79,14 @@ def upgrade() -> None:
         "jobs",
         ["state", "expires_at"],
         unique=False,
-        sqlite_where=sa.text("state IN ('queued', 'submitting', 'held', 'uncertain')"),
-        postgresql_where=sa.text("state IN ('queued', 'submitting', 'held', 'uncertain')"),
+        **_where("state IN ('queued', 'submitting', 'held', 'uncertain')"),
     )
     op.create_index(
         "jobs_provider_id",
         "jobs",
         ["provider_id"],
         unique=False,
-        sqlite_where=sa.text("provider_id IS NOT NULL"),
-        postgresql_where=sa.text("provider_id IS NOT NULL"),
+        **_where("provider_id IS NOT NULL"),
     )
     op.create_table(
         "mails",
@@ -132,10 +135,16 @@ def upgrade() -> None:
         "outbox",
         ["due_at"],
         unique=False,
-        sqlite_where=sa.text("state = 'pending'"),
-        postgresql_where=sa.text("state = 'pending'"),
+        **_where("state = 'pending'"),
     )
     op.create_index("outbox_mail", "outbox", ["mail_id"], unique=False)
+    op.create_index(
+        "outbox_open",
+        "outbox",
+        ["mail_id"],
+        unique=True,
+        **_where("state = 'pending' AND message IS NULL"),
+    )
     op.create_index("outbox_recipient", "outbox", ["recipient", "sent_at"], unique=False)
     op.create_table(
         "processes",

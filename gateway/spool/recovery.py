@@ -1,0 +1,134 @@
+"""What happens to jobs without a call: their process dies, their commit is not heard of, they grow old."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, text, update
+
+from gateway.lifecycle import State
+from gateway.model import Job, Note
+from gateway.spool.claims import job_of
+from gateway.spool.outbox import ask_for_reports
+from gateway.spool.schema import OPEN, attempts, jobs, trail
+from gateway.spool.settle import FINISH, trail_row
+from gateway.verdicts import ANSWER_LOST, Refusal
+
+EXPIRE_AT_ONCE = 5_000
+"""Other writes wait meanwhile, and SQLite takes only so many values in one statement."""
+
+
+def recover(connection: Connection, now: float, alive: Collection[str] = ()) -> list[Job]:
+    """Jobs that dead processes left in ``submitting``: all whose owner is not in ``alive``.
+
+    Whether the request left is unknown, so the job is uncertain and due for resolution at once. One at which
+    the gateway has died ``POISON`` times is left for a person.
+    """
+    in_flight = and_(text(OPEN), jobs.c.state == State.SUBMITTING.value)
+    if alive:
+        in_flight = and_(in_flight, or_(jobs.c.owner.is_(None), jobs.c.owner.not_in(list(alive))))
+    rows = connection.execute(select(jobs).where(in_flight).order_by(jobs.c.id).with_for_update()).all()
+    if not rows:
+        return []
+    unfinished = (
+        select(attempts.c.job_id)
+        .where(attempts.c.job_id.in_([row.id for row in rows]), attempts.c.finished_at.is_(None))
+        .group_by(attempts.c.job_id)
+        .having(func.count() >= POISON)
+    )
+    poisonous = set(connection.execute(unfinished).scalars())
+    connection.execute(_RECOVER, [_recovered(row, now, row.id in poisonous) for row in rows])
+    note = Note("relay", "answer lost", {"why": "the gateway stopped during the call"})
+    connection.execute(insert(trail), [trail_row(row.mail_id, row.id, now, (note,)) for row in rows])
+    if poisonous:
+        ask_for_reports(connection, [row.mail_id for row in rows if row.id in poisonous], now)
+    return [job_of(row) for row in rows]
+
+
+POISON = 3
+_RECOVER = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        state=State.UNCERTAIN.value,
+        due_at=bindparam("new_due_at"),
+        updated_at=bindparam("at"),
+        why=bindparam("new_why"),
+        reason=bindparam("new_reason"),
+        reason_values=bindparam("new_values"),
+    )
+)
+
+
+def _recovered(row: Row[Any], now: float, poisonous: bool) -> Mapping[str, Any]:
+    why = "the gateway stopped between the request and its answer"
+    return {
+        "job": row.id,
+        "new_due_at": None if poisonous else now,
+        "at": now,
+        "new_why": f"{why}, {POISON} times: somebody must look" if poisonous else why,
+        "new_reason": ANSWER_LOST.key if poisonous else None,
+        "new_values": {"provider": row.provider} if poisonous else None,
+    }
+
+
+def hand_back(connection: Connection, provider: str, owner: str, in_flight: Collection[str], now: float) -> list[str]:
+    """Jobs that this process has claimed without knowing it: the answer to the commit was lost. Nothing was sent."""
+    mine = and_(text(OPEN), jobs.c.state == State.SUBMITTING.value, jobs.c.owner == owner, jobs.c.provider == provider)
+    before = attempts.alias()
+    rows = connection.execute(
+        select(jobs.c.id, jobs.c.attempt, before.c.number.is_not(None), before.c.outcome)
+        .outerjoin(before, and_(before.c.job_id == jobs.c.id, before.c.number == jobs.c.attempt - 1))
+        .where(mine)
+        .order_by(jobs.c.id)
+        .with_for_update(of=jobs)
+    ).all()
+    lost = [row for row in rows if row.id not in in_flight]
+    if lost:
+        done = {"at": now, "new_outcome": "deferred", "new_detail": "not sent"}
+        connection.execute(FINISH, [{"job": row.id, "nth": row.attempt, **done} for row in lost])
+        # After a lost answer the claim was for asking again, and what is to be asked remains.
+        connection.execute(
+            _HAND_BACK,
+            [
+                {"job": job_id, "back": _waiting_again(known, outcome).value} | {"at": now}
+                for job_id, _, known, outcome in lost
+            ],
+        )
+    return [row.id for row in lost]
+
+
+def _waiting_again(called_before: bool, outcome: str | None) -> State:
+    return State.UNCERTAIN if called_before and outcome in (None, "uncertain") else State.QUEUED
+
+
+_HAND_BACK = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(state=bindparam("back"), due_at=bindparam("at"), updated_at=bindparam("at"))
+)
+
+
+def expire(connection: Connection, now: float, refusal: Refusal) -> list[Job]:
+    """Jobs that waited past their validity. They were never taken by a provider. The next call goes on
+    where ``EXPIRE_AT_ONCE`` ends."""
+    waiting = [state.value for state in (State.QUEUED, State.HELD)]
+    old = and_(text(OPEN), jobs.c.state.in_(waiting), jobs.c.expires_at <= now)
+    rows = connection.execute(select(jobs).where(old).limit(EXPIRE_AT_ONCE).with_for_update(skip_locked=True)).all()
+    if rows:
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id.in_([row.id for row in rows]))
+            .values(
+                state=State.EXPIRED.value,
+                due_at=None,
+                updated_at=now,
+                reason=refusal.reason.key,
+                reason_values=dict(refusal.values),
+            )
+        )
+        note = Note("relay", "expired")
+        connection.execute(insert(trail), [trail_row(row.mail_id, row.id, now, (note,)) for row in rows])
+        ask_for_reports(connection, [row.mail_id for row in rows], now)
+    return [job_of(row) for row in rows]

@@ -1,0 +1,120 @@
+"""What became of an attempt, recorded where the fence says that nobody else has claimed the job since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from gateway.lifecycle import Event, State, sources
+from gateway.model import Attempt, Note
+from gateway.spool.outbox import ask_for_reports
+from gateway.spool.put import encode_notes
+from gateway.spool.schema import attempts, jobs, trail
+from gateway.verdicts import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of an attempt, as decided by the service."""
+
+    attempt: Attempt
+    event: Event
+    state: State
+    provider: str
+    """Who tries next, or who took it."""
+    due_at: float | None
+    tries: int
+    why: str
+    outcome: str
+    refusal: Refusal | None = None
+    provider_id: str | None = None
+    notify: bool = False
+    """Tell the sender, if the sender may be told."""
+    at: float = 0.0
+    notes: tuple[Note, ...] = ()
+
+
+def settle(connection: Connection, items: Sequence[Settlement]) -> list[bool]:
+    """Record outcomes. False: somebody else has claimed or changed the job since; nothing was written for it."""
+    current = {
+        row.id: row
+        for row in connection.execute(
+            select(jobs.c.id, jobs.c.state, jobs.c.fence)
+            .where(jobs.c.id.in_([item.attempt.job.id for item in items]))
+            .order_by(jobs.c.id)
+            .with_for_update()
+        )
+    }
+    results: list[bool] = []
+    won: list[Settlement] = []
+    for item in items:
+        row = current.get(item.attempt.job.id)
+        ok = row is not None and row.fence == item.attempt.fence and row.state in sources(item.event)
+        results.append(ok)
+        if ok:
+            won.append(item)
+            del current[item.attempt.job.id]  # a second word on the same attempt in this batch is late, too
+    if won:
+        connection.execute(_SETTLE, [_settled(item) for item in won])
+        connection.execute(FINISH, [_finished(item) for item in won])
+        if rows := [trail_row(i.attempt.job.mail_id, i.attempt.job.id, i.at, i.notes) for i in won if i.notes]:
+            connection.execute(insert(trail), rows)
+        if tell := [item.attempt.job.mail_id for item in won if item.notify]:
+            ask_for_reports(connection, tell, won[0].at)
+    return results
+
+
+_SETTLE = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        state=bindparam("new_state"),
+        provider=bindparam("new_provider"),
+        due_at=bindparam("new_due_at"),
+        tries=bindparam("new_tries"),
+        why=bindparam("new_why"),
+        reason=bindparam("new_reason"),
+        reason_values=bindparam("new_values"),
+        provider_id=bindparam("new_provider_id"),
+        updated_at=bindparam("at"),
+    )
+)
+FINISH = (
+    update(attempts)
+    .where(attempts.c.job_id == bindparam("job"), attempts.c.number == bindparam("nth"))
+    .values(finished_at=bindparam("at"), outcome=bindparam("new_outcome"), detail=bindparam("new_detail"))
+)
+
+
+def _settled(item: Settlement) -> Mapping[str, Any]:
+    refusal = item.refusal
+    return {
+        "job": item.attempt.job.id,
+        "new_state": item.state.value,
+        "new_provider": item.provider,
+        "new_due_at": item.due_at,
+        "new_tries": item.tries,
+        "new_why": item.why,
+        "new_reason": refusal.reason.key if refusal else None,
+        "new_values": dict(refusal.values) if refusal else None,
+        "new_provider_id": item.provider_id,
+        "at": item.at,
+    }
+
+
+def _finished(item: Settlement) -> Mapping[str, Any]:
+    return {
+        "job": item.attempt.job.id,
+        "nth": item.attempt.number,
+        "at": item.at,
+        "new_outcome": item.outcome,
+        "new_detail": item.why,
+    }
+
+
+def trail_row(mail_id: str, job_id: str, at: float, notes: Sequence[Note]) -> dict[str, Any]:
+    """Notes on a job."""
+    return {"mail_id": mail_id, "job_id": job_id, "at": at, "notes": encode_notes(notes)}
