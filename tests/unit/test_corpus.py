@@ -18,10 +18,13 @@ from gateway.settings.load import load
 from gateway.sms.numbers import mask
 
 CORPUS = Path(__file__).parent.parent / "corpus"
+FOLDERS = sorted(path for path in CORPUS.iterdir() if path.is_dir())
 CONFIGURATION = load(CORPUS / "gateway.yaml")
+CREDENTIALS = Credentials()
 TRACE = (
     b"Return-Path: <bounces@relay.example>\r\n"
-    b"Received: from mail.bank.example (unknown [192.0.2.7])\r\n\tby relay.example (Postfix) with ESMTP id 4Wz1kF2yqHz9sT\r\n"
+    b"Received: from mail.bank.example (unknown [192.0.2.7])\r\n"
+    b"\tby relay.example (Postfix) with ESMTP id 4Wz1kF2yqHz9sT\r\n"
     b"\tfor <someone@sms.example.com>; Thu, 12 Mar 2026 10:15:01 +0300 (MSK)\r\n"
 )
 
@@ -46,7 +49,7 @@ def judged(raw: bytes, envelope: dict[str, Any]) -> Case:
         recipients=tuple(envelope.get("to", to)),
         received_at=1773299700.0,
     )
-    return asyncio.run(judge(given, raw, CONFIGURATION, Credentials()))
+    return asyncio.run(judge(given, raw, CONFIGURATION, CREDENTIALS))
 
 
 def found(case: Case) -> dict[str, Any]:
@@ -87,15 +90,12 @@ def found(case: Case) -> dict[str, Any]:
 
 
 def cases() -> list[Any]:
-    folders = sorted(path for path in CORPUS.iterdir() if path.is_dir())
-    return [
-        pytest.param(
-            folder,
-            id=folder.name,
-            marks=[pytest.mark.xfail(strict=True, reason=why)] if (why := expectation(folder).get("xfail")) else [],
-        )
-        for folder in folders
-    ]
+    found = []
+    for folder in FOLDERS:
+        why = expectation(folder).get("xfail")
+        marks = [pytest.mark.xfail(strict=True, reason=why)] if why else []
+        found.append(pytest.param(folder, id=folder.name, marks=marks))
+    return found
 
 
 @pytest.mark.parametrize("folder", cases())
@@ -133,10 +133,10 @@ CHANGES = [lines_end_with_lf, without_the_last_line_end, with_an_empty_line_more
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: str(change.__name__))
 def test_what_carries_a_mail_does_not_change_it(change: Any) -> None:
     """Postfix's pipe(8) ends lines with LF, relays add their trace; what comes of the mail stays the same."""
-    for folder in sorted(path for path in CORPUS.iterdir() if path.is_dir()):
+    for folder in FOLDERS:
         raw = (folder / "mail.eml").read_bytes()
-        if change is with_a_trace_header and b":" not in raw.split(b"\n")[0]:
-            continue  # a relay puts an empty line before a body without header
+        if change is with_a_trace_header and b"\nFrom:" not in b"\n" + raw:
+            continue  # where there is no header, what a relay makes of the first line is the relay's affair
         envelope = dict(expectation(folder).get("envelope", {}))
         before = judged(raw, envelope)
         envelope.setdefault("from", before.envelope.reverse_path)
@@ -144,20 +144,19 @@ def test_what_carries_a_mail_does_not_change_it(change: Any) -> None:
         assert found(judged(change(raw), envelope)) == found(before), folder.name
 
 
-@pytest.mark.parametrize("folder", cases())
-def test_the_story_tells_no_secret_and_no_number(folder: Path) -> None:
-    case = judged((folder / "mail.eml").read_bytes(), expectation(folder).get("envelope", {}))
-    story = repr(case.notes) + repr(case.refusal)
-    for secret in ("qwerty12", "qwerty", "0a1b2c", "zima2026", "9f8e7d"):
-        assert secret not in story
-    for number in () if case.submission is None else [asked.typed for asked in case.submission.destinations]:
-        assert len(number) < 10 or number not in story
+def test_the_story_of_a_mail_tells_no_secret_and_no_number() -> None:
+    for folder in FOLDERS:
+        case = judged((folder / "mail.eml").read_bytes(), expectation(folder).get("envelope", {}))
+        story = repr(case.notes) + repr(case.refusal)
+        for secret in ("qwerty", "0a1b2c", "зима2026", "9f8e7d"):
+            assert secret not in story, folder.name
+        if case.submission is not None:
+            for typed in (asked.typed for asked in case.submission.destinations):
+                assert len(typed) < 10 or typed not in story, folder.name
 
 
 def test_each_folder_says_who_sends_such_a_mail() -> None:
-    folders = sorted(path for path in CORPUS.iterdir() if path.is_dir())
-    assert len(folders) >= 45
-    assert [folder.name[:2] for folder in folders] == [f"{number:02}" for number in range(1, len(folders) + 1)]
-    for folder in folders:
+    assert len(FOLDERS) >= 45
+    for folder in FOLDERS:
         assert {path.name for path in folder.iterdir()} == {"mail.eml", "expect.yaml"}
         assert (folder / "expect.yaml").read_text("utf-8").startswith("# ")
