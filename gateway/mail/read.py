@@ -17,7 +17,7 @@ from gateway.mail import automatic, headers, html
 from gateway.mail.charset import decode
 from gateway.mail.flowed import SIGNATURE, unflow
 from gateway.model import Note, ReceivedEmail
-from gateway.verdicts import MAIL_TOO_COMPLEX, NO_READABLE_TEXT, Refused
+from gateway.verdicts import CHARSET_UNDECODABLE, MAIL_TOO_COMPLEX, NO_READABLE_TEXT, Refused
 
 MAX_HEADER_BYTES = 65536
 MAX_FIELD_BYTES = 16384
@@ -30,6 +30,8 @@ _USUAL_FIELDS = frozenset(
     {"from", "to", "subject", "date", "message-id", "mime-version", "content-type", "received", "reply-to"}
 )
 _SAFE_FIELDS = ("From", "To", "Cc", "Date", "Message-ID", "X-Mailer", "User-Agent", "Content-Type")
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/\s]|(?<=\S)[^\S\r\n]+(?=\S)")
+"""Any other character, or a blank between two of a line: a footer's words are letters too."""
 _MESSAGE_ID = re.compile(r"<[\x21-\x3b\x3d\x40-\x7e]{1,248}>")
 _SPACES = {0x00A0: " ", 0x202F: " ", 0x2007: " ", 0xFEFF: None, 0x200B: None, 0x0000: None}
 
@@ -179,7 +181,22 @@ def _payload(part: Message) -> bytes:
 # ── its text ─────────────────────────────────────────────────────────────────────────────────
 
 
+def _check_base64(part: Message) -> None:
+    """Refuse what the standard library decodes around the damage: the text would be sent garbled.
+
+    Missing padding is harmless; what follows the padding (a scanner's footer) is no base64 and is left out.
+    """
+    payload = vars(part)["_payload"]  # get_payload() would decode 8-bit bytes in a charset that may be anything
+    if str(part.get("Content-Transfer-Encoding", "")).strip().lower() != "base64" or not isinstance(payload, str):
+        return
+    letters = payload.partition("=")[0]
+    damage = _NOT_BASE64.search(letters)
+    if damage or len("".join(letters.split())) % 4 == 1:
+        raise Refused(CHARSET_UNDECODABLE, charset="base64", position=damage.start() if damage else len(letters))
+
+
 def _text(part: Message, undeclared: str, notes: list[Note]) -> str:
+    _check_base64(part)
     data = _payload(part)
     is_html = part.get_content_type() == "text/html"
     declared = _param(part, "charset") or (html.charset(data) if is_html else None)
