@@ -12,6 +12,8 @@ from inscriptis.model.config import ParserConfig
 from inscriptis.model.html_element import HtmlElement
 
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_\-]{1,40})", re.IGNORECASE)
+_PADDING = re.compile(r"(?<=\S) {2,}(?=\S)")
+"""Between the columns of a table: useless in a handset's letters of any width, and paid for."""
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
@@ -33,4 +35,5 @@ def to_text(document: str) -> str:
     stripped = _XML_DECLARATION.sub("", document).strip()
     if not stripped:
         return ""
-    return "\n".join(line.strip() for line in get_text(stripped, _config()).split("\n")).strip()
+    lines = get_text(stripped, _config()).split("\n")
+    return "\n".join(_PADDING.sub(" ", line.strip()) for line in lines).strip()
