@@ -33,7 +33,7 @@ _SAFE_FIELDS = ("From", "To", "Cc", "Date", "Message-ID", "X-Mailer", "User-Agen
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/\s]|(?<=\S)[^\S\r\n]+(?=\S)")
 """Any other character, or a blank between two of a line: a footer's words are letters too."""
 _MESSAGE_ID = re.compile(r"<[\x21-\x3b\x3d\x40-\x7e]{1,248}>")
-_SPACES = {0x00A0: " ", 0x202F: " ", 0x2007: " ", 0xFEFF: None, 0x200B: None, 0x0000: None}
+_SPACES = {0x00A0: " ", 0x202F: " ", 0x2007: " "} | dict.fromkeys((0xFEFF, 0x200B, 0x2060, 0x00AD, 0x0000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def _text(part: Message, undeclared: str, notes: list[Note]) -> str:
 
 
 def _tidy(text: str) -> str:
-    """No-break spaces become spaces; byte order marks, zero-width spaces and NULs go."""
+    """No-break spaces become spaces; byte order marks, zero-width spaces, soft hyphens and NULs go."""
     return text if text.isascii() and "\0" not in text else text.translate(_SPACES)
 
 
