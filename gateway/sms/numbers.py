@@ -18,6 +18,8 @@ from gateway.verdicts import (
 
 _TYPED = re.compile(r"\+?[0-9][0-9 ().\-]*")
 _PUNCTUATION = re.compile(r"[ ().\-]")
+_DIRECTION_MARKS = dict.fromkeys((0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+"""Invisible; Windows and Skype put them around a number that is copied from a contact."""
 _SEPARATORS = re.compile(r"[,;\s]+")
 
 
@@ -80,6 +82,7 @@ def split(typed: str) -> tuple[str, ...]:
     A number that is itself written with spaces or brackets (``+7 910 123-45-67``) stays whole when
     commas or semicolons separate the numbers, or when it is the only one.
     """
+    typed = typed.translate(_DIRECTION_MARKS)
     by_comma = tuple(part.strip() for part in re.split(r"[,;\n]", typed) if part.strip())
     parts: list[str] = []
     for part in by_comma:
