@@ -75,6 +75,8 @@ class ReceivedEmail:
     safe_headers: tuple[tuple[str, str], ...]
     """Headers that can hold no credential, for the stored copy."""
     notes: tuple[Note, ...]
+    subject_fault: Refusal | None = None
+    """Why the subject, then empty, could not be decoded. Matters only where the dialect reads it."""
 
 
 # ── what it asks for ─────────────────────────────────────────────────────────────────────────

@@ -32,6 +32,8 @@ class AddressDialect:
 
     def parse(self, mail: ReceivedEmail, recipients: tuple[str, ...], known_login: KnownLogin) -> Submission:
         """Tell the five forms apart by the number of fields; a and e by whether field 2 is a login."""
+        if (fault := mail.subject_fault) is not None:
+            raise Refused(fault.reason, **fault.values)
         originator, *rest = _fields(mail.subject)
         local = split_address(recipients[0])[0]
         asked = tuple(Asked(split_address(recipient)[0], recipient) for recipient in recipients)

@@ -7,6 +7,7 @@ headers and ten times as long for honest ones.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from gateway.mail import automatic, headers, html
 from gateway.mail.charset import decode
 from gateway.mail.flowed import SIGNATURE, unflow
 from gateway.model import Note, ReceivedEmail
-from gateway.verdicts import CHARSET_UNDECODABLE, MAIL_TOO_COMPLEX, NO_READABLE_TEXT, Refused
+from gateway.verdicts import CHARSET_UNDECODABLE, MAIL_TOO_COMPLEX, NO_READABLE_TEXT, Refusal, Refused
 
 MAX_HEADER_BYTES = 65536
 MAX_FIELD_BYTES = 16384
@@ -85,24 +86,36 @@ def _check_bounds(raw: bytes) -> None:
 def read(mail: OpenedMail, undeclared: str) -> ReceivedEmail:
     """Choose and decode the text. ``undeclared`` is the dialect's charset for texts that declare none.
 
-    Raises ``Refused``: CHARSET for what cannot be decoded, FORMAT when there is no text part.
+    Raises ``Refused``: CHARSET for a text that cannot be decoded, FORMAT when there is no text part.
     """
     message = mail.message
     notes = list(mail.notes)
     part = _choose(message, notes)
     if part is None:
         raise Refused(NO_READABLE_TEXT, type=message.get_content_type())
-    text = _text(part, undeclared, notes)
-    subjects = headers.raw(message, "Subject")
+    text, declared = _text(part, undeclared, notes)
+    subject, fault = _subject(message, declared or undeclared)
+    if fault is not None:
+        notes.append(Note("mime", "subject not decoded", {"why": fault.reason.key}))
     return ReceivedEmail(
-        subject=_tidy(headers.decoded(subjects[0], undeclared)).strip() if subjects else "",
+        subject=subject,
         text=text,
         from_addresses=mail.from_addresses,
         message_id=mail.message_id,
         automatic=mail.automatic,
         safe_headers=tuple(_safe_headers(message)),
         notes=tuple(notes),
+        subject_fault=fault,
     )
+
+
+def _subject(message: Message, undeclared: str) -> tuple[str, Refusal | None]:
+    """The subject, or why it cannot be read: only a dialect that reads it refuses the mail for that."""
+    subjects = headers.raw(message, "Subject")
+    try:
+        return _tidy(headers.decoded(subjects[0], undeclared)).strip() if subjects else "", None
+    except Refused as refused:
+        return "", refused.refusal
 
 
 def _safe_headers(message: Message) -> Iterator[tuple[str, str]]:
@@ -195,7 +208,8 @@ def _check_base64(part: Message) -> None:
         raise Refused(CHARSET_UNDECODABLE, charset="base64", position=damage.start() if damage else len(letters))
 
 
-def _text(part: Message, undeclared: str, notes: list[Note]) -> str:
+def _text(part: Message, undeclared: str, notes: list[Note]) -> tuple[str, str]:
+    """The text, and the charset that it rightly declares: old mailers write the raw subject in it too."""
     _check_base64(part)
     data = _payload(part)
     is_html = part.get_content_type() == "text/html"
@@ -217,7 +231,11 @@ def _text(part: Message, undeclared: str, notes: list[Note]) -> str:
     tidy = _tidy(body)
     if tidy != body:
         notes.append(Note("mime", "special spaces replaced"))
-    return tidy
+    return tidy, result.charset if result.why == "declared" and not _is_ascii(result.charset) else ""
+
+
+def _is_ascii(charset: str) -> bool:
+    return codecs.lookup(charset).name == "ascii"
 
 
 def _tidy(text: str) -> str:
