@@ -7,10 +7,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 
 import structlog
+import uvloop
 from aiohttp import web
 
 from gateway import __version__
@@ -31,7 +32,7 @@ from gateway.settings.document import ConfigError
 from gateway.settings.load import Configuration, load
 from gateway.settings.schema import host_and_port
 from gateway.smtp.server import Listener
-from gateway.spool.engine import StoreInUse
+from gateway.spool.engine import StoreInUse, cause, is_away
 from gateway.spool.migrations import SchemaTooNew
 from gateway.spool.store import Store
 
@@ -42,18 +43,25 @@ DRAIN_S = 20.0
 
 
 class Daemon:
-    """Everything that runs. Start, wait, stop."""
+    """Everything that runs in one process. Start, wait, stop.
 
-    def __init__(self, configuration: Configuration) -> None:
+    ``sockets`` are those of the listeners, by name, when several processes share them and the store; without
+    them this is the only process on this configuration.
+    """
+
+    def __init__(self, configuration: Configuration, sockets: Mapping[str, list[socket.socket]] | None = None) -> None:
         self._configuration = configuration
+        self._sockets = sockets
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Open the store, recover, start the relay, then the doors. Raises ``ConfigError`` for a port in use."""
         settings = self._configuration.settings
-        self.store = await open_store(self._configuration, exclusive=True)
-        await bury_all(self.store, time.time())
+        alone = self._sockets is None and self._configuration.store_is_embedded
+        self.store = await open_store(self._configuration, exclusive=alone)
+        if alone:
+            await bury_all(self.store, time.time())
         self._presence = Presence(self.store, lambda: self._configuration.digest)
         await self._presence.beat()
         self.platform = Platform(clock=time.time)
@@ -72,9 +80,6 @@ class Daemon:
             self._run(keeper.send_replies(post))
         self._relaying = [asyncio.create_task(worker.run()) for worker in self._workers.values()]
         await self._open_doors()
-        doors = {door.settings.name: door.where for door in self.listeners}
-        log.info("gateway.ready", version=__version__, listeners=doors)
-        _notify("READY=1")
 
     def _worker(self, name: str) -> Worker:
         settings = self._configuration.settings
@@ -100,17 +105,15 @@ class Daemon:
             host, port = host_and_port(console.bind)
             await self._bind("console.bind", console.bind, web.TCPSite(self._console, host, port).start())
         for index, listener in enumerate(self.listeners):
-            await self._bind(f"listeners[{index}].bind", listener.settings.bind, listener.start())
+            bound = self._sockets[listener.settings.name] if self._sockets is not None else None
+            await self._bind(f"listeners[{index}].bind", listener.settings.bind, listener.start(bound))
 
     async def _bind(self, key: str, value: str, start: Awaitable[None]) -> None:
         try:
             await start
         except OSError as error:
             await self.stop()
-            why = os.strerror(error.errno) if error.errno else str(error)
-            raise ConfigError(
-                f'{self._configuration.path}: {key}: "{value}": {why}; choose another, or stop what uses it'
-            ) from None
+            raise cannot_bind(self._configuration, key, value, error) from None
 
     def _run(self, loop: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.create_task(loop))
@@ -127,7 +130,7 @@ class Daemon:
         except ConfigError as fault:
             log.error("config.refused", why=str(fault), alert=True)  # noqa: TRY400 (no bug of ours: no traceback)
             return
-        if fixed := _needs_restart(self._configuration, fresh):
+        if fixed := needs_restart(self._configuration, fresh):
             log.error("config.refused", why=f"changed, but only a restart applies it: {', '.join(fixed)}", alert=True)
             return
         self._configuration = self.intake.configuration = fresh
@@ -135,14 +138,29 @@ class Daemon:
 
     async def serve(self) -> None:
         """Run until TERM or INT, then drain."""
+        self.listen_for_signals()
+        await self.start()
+        doors = {door.settings.name: door.where for door in self.listeners}
+        log.info("gateway.ready", version=__version__, listeners=doors)
+        notify("READY=1")
+        await self.wait()
+        notify("STOPPING=1")
+        await self.stop()
+
+    def listen_for_signals(self) -> None:
+        """TERM and INT end ``wait``, HUP reloads."""
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
-        await self.start()
+
+    def end(self) -> None:
+        """As TERM does."""
+        self._stopping.set()
+
+    async def wait(self) -> None:
+        """Until it is to stop."""
         await self._stopping.wait()
-        _notify("STOPPING=1")
-        await self.stop()
 
     async def stop(self) -> None:
         """No new mail, the mails and calls in flight to their end, then the store."""
@@ -173,8 +191,20 @@ async def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
         raise ConfigError(f"{where}: {error}: another gateway serves from it; stop that one first") from None
     except SchemaTooNew as error:
         raise ConfigError(f"{where}: written by a newer version (schema {error}); install that version") from None
-    except OSError as error:
-        raise ConfigError(f"{where}: {error.filename or ''}: {error.strerror}; mend the folder's permissions") from None
+    except Exception as error:
+        if configuration.store_is_embedded and isinstance(error, OSError):
+            raise ConfigError(
+                f"{where}: {error.filename or ''}: {error.strerror}; mend the folder's permissions"
+            ) from None
+        if not is_away(error):
+            raise
+        raise ConfigError(f"{where}: {cause(error)}; start the database, or mend the URL") from None
+
+
+def cannot_bind(configuration: Configuration, key: str, value: str, error: OSError) -> ConfigError:
+    """A socket that cannot be had, in words."""
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return ConfigError(f'{configuration.path}: {key}: "{value}": {why}; choose another, or stop what uses it')
 
 
 def upstream(configuration: Configuration, name: str) -> HttpUpstream:
@@ -194,12 +224,13 @@ def smarthost(configuration: Configuration) -> Smarthost:
     )
 
 
-def _needs_restart(old: Configuration, new: Configuration) -> list[str]:
+def needs_restart(old: Configuration, new: Configuration) -> list[str]:
+    """The sections that a running process cannot change."""
     sections = ("server", "store", "listeners", "providers", "replies", "relay", "console", "log")
     return [name for name in sections if getattr(old.settings, name) != getattr(new.settings, name)]
 
 
-def _notify(state: str) -> None:
+def notify(state: str) -> None:
     """Tell systemd (sd_notify(3)): a datagram to the socket that it names."""
     path = os.environ.get("NOTIFY_SOCKET")
     if not path:
@@ -209,8 +240,6 @@ def _notify(state: str) -> None:
 
 
 def run(configuration: Configuration) -> None:
-    """``email2sms serve``. Raises ``ConfigError``."""
-    import uvloop  # noqa: PLC0415  (not on every platform that the tools run on)
-
+    """``email2sms serve``, in one process. Raises ``ConfigError``."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(Daemon(configuration).serve())

@@ -18,6 +18,10 @@ def serve(config: ConfigOption = None) -> None:
 
     loaded = configuration(config)
     set_up(loaded.settings.log.level, loaded.settings.log.format)
+    if loaded.processes > 1:
+        from gateway.supervisor import Supervisor  # noqa: PLC0415
+
+        raise typer.Exit(Supervisor(loaded).run())
     daemon.run(loaded)
 
 

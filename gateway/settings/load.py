@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import hashlib
+import os
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -51,6 +52,16 @@ class Configuration:
     """With an absolute path."""
     digest: str
     """Equal for processes that run the same state of the files."""
+
+    @property
+    def store_is_embedded(self) -> bool:
+        """SQLite: one daemon has the file for itself."""
+        return self.store_url.startswith("sqlite")
+
+    @property
+    def processes(self) -> int:
+        """How many share the work."""
+        return self.settings.server.workers or len(os.sched_getaffinity(0))
 
 
 def load(path: Path) -> Configuration:
@@ -220,6 +231,12 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
             yield key, fault
         if listener.answers_by_mail and listener.on_refusal and settings.replies is None:
             yield (*key, "on_refusal"), '"reply" needs the section replies; add it, or say reject'
+    for name, provider in settings.providers.items():
+        if provider.driver == "sandbox" and settings.server.workers != 1:
+            yield ("providers", name, "driver"), (
+                '"sandbox" lives inside one process; say workers: 1, or run "email2sms sandbox" beside it '
+                "and use the driver targetsms"
+            )
     if settings.dialects.template is None and settings.dialects.address is None:
         yield ("dialects",), "no dialect; give template, address or both"
     for dialect_key, dialect in (("template", settings.dialects.template), ("address", settings.dialects.address)):

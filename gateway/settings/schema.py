@@ -71,7 +71,12 @@ class ServerSettings(Strict):
 
     hostname: str = Field("localhost", min_length=1, description="Our name in the SMTP banner and in reply mails.")
     data_dir: Path = Field(Path("var"), description="Where the store lives.")
-    workers: int = Field(1, ge=1, le=1, description="Processes. This version runs one.")
+    workers: int = Field(
+        1,
+        ge=0,
+        le=64,
+        description="Processes that share the listeners; 0: one for each core. Limits of a listener hold in each.",
+    )
 
 
 class StoreSettings(Strict):

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gateway.service.intake import Intake
 from gateway.settings.schema import ListenerSettings, host_and_port
@@ -30,11 +32,11 @@ class Listener:
         self.settings = settings
         self._connections = Connections(settings.max_connections, settings.max_connections_per_client)
         self._terms = Terms(settings, intake, hostname, tls, self._connections)
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Open the socket. Raises ``OSError`` when it cannot be had."""
+    async def start(self, bound: list[socket.socket] | None = None) -> None:
+        """Take clients at these sockets, or at ``bind``'s own. Raises ``OSError`` when they cannot be had."""
         loop = asyncio.get_running_loop()
         tls = self.settings.tls
         implicit = self._terms.tls if tls is not None and tls.mode == "implicit" else None
@@ -44,25 +46,16 @@ class Listener:
 
         # A client that opens TLS and stops counts as no connection yet, so it gets less time than others.
         patience_s = min(HANDSHAKE_S, self.settings.command_timeout) if implicit else None
-        if self._terms.is_local:
-            bound = _local_socket(Path(self.settings.bind.removeprefix("unix:")), int(self.settings.socket_mode, 8))
-            self._server = await loop.create_unix_server(
-                session, sock=bound, backlog=BACKLOG, ssl=implicit, ssl_handshake_timeout=patience_s
-            )
-        else:
-            host, port = host_and_port(self.settings.bind)
-            self._server = await loop.create_server(
-                session, host, port, backlog=BACKLOG, ssl=implicit, ssl_handshake_timeout=patience_s
-            )
+        serve = loop.create_unix_server if self._terms.is_local else loop.create_server
+        for one in bound if bound is not None else bind(self.settings):
+            server = await serve(session, sock=one, backlog=BACKLOG, ssl=implicit, ssl_handshake_timeout=patience_s)
+            self._servers.append(server)
         self._sweeper = asyncio.create_task(self._sweep())
 
     @property
     def where(self) -> str:
         """As configured; with the real port where that is 0."""
-        host, _, port = self.settings.bind.rpartition(":")
-        if port != "0" or self._server is None:
-            return self.settings.bind
-        return f"{host}:{self._server.sockets[0].getsockname()[1]}"
+        return where(self.settings, [bound for server in self._servers for bound in server.sockets])
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -73,9 +66,10 @@ class Listener:
 
     async def stop(self, grace_s: float) -> None:
         """No new clients; those in the middle of a mail may finish it."""
-        if self._server is None:
+        if not self._servers:
             return
-        self._server.close()
+        for server in self._servers:
+            server.close()
         self._connections.closed = True
         sessions = [session for session in self._connections.sessions if isinstance(session, Connection)]
         for session in sessions:
@@ -96,6 +90,43 @@ async def _ended(sessions: list[Connection], timeout_s: float) -> None:
         await asyncio.wait(tasks, timeout=timeout_s)
 
 
+def bind(settings: ListenerSettings) -> list[socket.socket]:
+    """The sockets of a listener; several where the host has several addresses. Raises ``OSError``."""
+    if settings.bind.startswith("unix:"):
+        return [_local_socket(Path(settings.bind.removeprefix("unix:")), int(settings.socket_mode, 8))]
+    host, port = host_and_port(settings.bind)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    bound: list[socket.socket] = []
+    try:
+        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+            one = socket.socket(family, socket.SOCK_STREAM)
+            bound.append(one)
+            one.setblocking(False)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind(address)
+            one.listen(BACKLOG)  # a port that is in use may show only here
+    except OSError:
+        release(settings, bound)
+        raise
+    return bound
+
+
+def where(settings: ListenerSettings, bound: Sequence[Any]) -> str:
+    """As configured; with the real port where that is 0."""
+    host, _, port = settings.bind.rpartition(":")
+    return settings.bind if port != "0" or not bound else f"{host}:{bound[0].getsockname()[1]}"
+
+
+def release(settings: ListenerSettings, bound: list[socket.socket]) -> None:
+    """Close, and leave no socket file behind."""
+    for one in bound:
+        one.close()
+    if settings.bind.startswith("unix:"):
+        _remove_stale(Path(settings.bind.removeprefix("unix:")))
+
+
 def _local_socket(path: Path, mode: int) -> socket.socket:
     """Nobody can connect before ``listen``, so nobody comes in under other permissions. Raises ``OSError``."""
     _remove_stale(path)
@@ -103,6 +134,7 @@ def _local_socket(path: Path, mode: int) -> socket.socket:
     try:
         bound.bind(str(path))  # asyncio, given the path, would take it from a server that lives
         path.chmod(mode)
+        bound.setblocking(False)
     except OSError:
         bound.close()
         raise

@@ -66,6 +66,11 @@ class SqliteDatabase:
         """Nobody tells: processes on one file look again each second."""
         await asyncio.Event().wait()
 
+    def inherit_lock(self, other: object) -> None:
+        """Take over the claim, so that it outlives ``other``. Processes that are forked now share it."""
+        assert isinstance(other, SqliteDatabase)
+        self._lock_file, other._lock_file = other._lock_file, None
+
     async def close(self) -> None:
         """Finish what is queued and release the file."""
         for thread in self._threads.values():

@@ -1,0 +1,260 @@
+"""Several processes behind the same doors: start them, start them again, end them.
+
+The parent binds the sockets and does nothing else, so that nothing in it can fail. It forks: a worker that died is
+replaced in milliseconds, and clients that come meanwhile wait in the socket's queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+import uvloop
+from sqlalchemy import make_url
+
+from gateway import __version__
+from gateway.daemon import DRAIN_S, Daemon, cannot_bind, needs_restart, notify, open_store
+from gateway.service.presence import bury_all
+from gateway.settings.document import ConfigError
+from gateway.settings.load import Configuration, load
+from gateway.smtp.server import bind, release, where
+from gateway.spool.sqlite import SqliteDatabase
+
+log = structlog.get_logger()
+
+BEAT_S = 1.0
+HUNG_S = 30.0
+"""A worker whose loop has not turned for so long is killed: it answers nobody."""
+STEADY_S = 10.0
+MAX_RESTART_S = 30.0
+KILL_AFTER_S = DRAIN_S + 10.0
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    pid: int
+    pipe: int
+    started: float
+    seen: float
+    ready: bool = False
+
+
+class Supervisor:
+    """``server.workers`` processes of one configuration."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._sockets: dict[str, list[socket.socket]] = {}
+        self._workers: dict[int, _Worker] = {}
+        self._falls: dict[int, int] = {}
+        self._restart_at: dict[int, float] = {}
+        self._selector = selectors.DefaultSelector()
+        self._announced = False
+        self._stopping_since: float | None = None
+        self._code = 0
+
+    def run(self) -> int:
+        """Until TERM or INT. The exit code. Raises ``ConfigError``."""
+        signals, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wakeup)
+        for name in _SIGNALS:
+            signal.signal(name, lambda *_: None)
+        self._selector.register(signals, selectors.EVENT_READ)
+        held = self._prepare()
+        try:
+            self._bind()
+            for number in range(self._configuration.processes):
+                self._start(number)
+            while self._workers or (self._restart_at and self._stopping_since is None):
+                self._turn(signals)
+        finally:
+            for listener in self._configuration.settings.listeners:
+                release(listener, self._sockets.get(listener.name, []))
+            if held is not None:
+                asyncio.run(held.close())
+        log.info("gateway.stopped")
+        return self._code
+
+    def _prepare(self) -> SqliteDatabase | None:
+        """Claim an embedded store for the workers that will inherit the claim; bring any to the newest schema."""
+        held = None
+        if self._configuration.store_is_embedded:
+            held = SqliteDatabase(make_url(self._configuration.store_url))
+        asyncio.run(self._open_once(held))
+        return held
+
+    async def _open_once(self, held: SqliteDatabase | None) -> None:
+        store = await open_store(self._configuration, exclusive=held is not None)
+        if held is not None:
+            await bury_all(store, time.time())
+            held.inherit_lock(store.database)
+        await store.close()
+
+    def _bind(self) -> None:
+        for index, listener in enumerate(self._configuration.settings.listeners):
+            try:
+                self._sockets[listener.name] = bind(listener)
+            except OSError as error:
+                key = f"listeners[{index}].bind"
+                raise cannot_bind(self._configuration, key, listener.bind, error) from None
+
+    # ── workers ──────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, number: int) -> None:
+        ours, theirs = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        now = time.monotonic()
+        if (pid := os.fork()) == 0:
+            signal.set_wakeup_fd(-1)
+            for name in _SIGNALS:
+                signal.signal(name, signal.SIG_DFL)
+            self._selector.close()
+            for other in self._workers.values():
+                os.close(other.pipe)
+            os.close(ours)
+            os._exit(_work(self._configuration, self._sockets, theirs))
+        os.close(theirs)
+        self._workers[pid] = _Worker(number, pid, ours, now, now)
+        self._selector.register(ours, selectors.EVENT_READ)
+
+    def _turn(self, signals: int) -> None:
+        for key, _ in self._selector.select(BEAT_S):
+            if key.fd == signals:
+                for number in os.read(signals, 4096):
+                    self._signalled(signal.Signals(number))
+            elif worker := next((w for w in self._workers.values() if w.pipe == key.fd), None):
+                self._beaten(worker)
+        self._bury()
+        now = time.monotonic()
+        for worker in self._workers.values():
+            is_late = self._stopping_since is not None and now - self._stopping_since > KILL_AFTER_S
+            if is_late or now - worker.seen > HUNG_S:
+                log.error("worker.hung", pid=worker.pid, alert=True)
+                worker.seen = now
+                os.kill(worker.pid, signal.SIGKILL)
+        for number in [number for number, at in self._restart_at.items() if at <= now]:
+            del self._restart_at[number]
+            self._start(number)
+
+    def _beaten(self, worker: _Worker) -> None:
+        with suppress(BlockingIOError):
+            if not os.read(worker.pipe, 4096):
+                self._selector.unregister(worker.pipe)
+                return
+        worker.seen = time.monotonic()
+        worker.ready = True
+        if not self._announced and all(w.ready for w in self._workers.values()):
+            self._announced = True
+            doors = {one.name: where(one, self._sockets[one.name]) for one in self._configuration.settings.listeners}
+            log.info("gateway.ready", version=__version__, listeners=doors, workers=len(self._workers))
+            notify("READY=1")
+
+    def _bury(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            worker = self._workers.pop(pid)
+            with suppress(KeyError):
+                self._selector.unregister(worker.pipe)
+            os.close(worker.pipe)
+            self._ended(worker, os.waitstatus_to_exitcode(status))
+
+    def _ended(self, worker: _Worker, code: int) -> None:
+        if self._stopping_since is not None:
+            return
+        if code == os.EX_CONFIG:
+            self._code = code
+            self._stop()
+            return
+        now = time.monotonic()
+        fast = now - worker.started < STEADY_S
+        self._falls[worker.number] = falls = self._falls.get(worker.number, 0) + 1 if fast else 0
+        delay_s = min(MAX_RESTART_S, 2.0**falls - 1)
+        log.error("worker.died", pid=worker.pid, code=code, restart_s=delay_s, alert=True)
+        self._restart_at[worker.number] = now + delay_s
+
+    # ── signals ──────────────────────────────────────────────────────────────────────────────
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self._stop()
+        elif number == signal.SIGHUP:
+            self._reload()
+
+    def _stop(self) -> None:
+        if self._stopping_since is None:
+            log.info("gateway.stopping")
+            notify("STOPPING=1")
+            self._stopping_since = time.monotonic()
+            self._send(signal.SIGTERM)
+
+    def _reload(self) -> None:
+        """All workers, or none."""
+        try:
+            fresh = load(self._configuration.path)
+        except ConfigError as fault:
+            log.error("config.refused", why=str(fault), alert=True)  # noqa: TRY400 (no bug of ours: no traceback)
+            return
+        if fixed := needs_restart(self._configuration, fresh):
+            log.error("config.refused", why=f"changed, but only a restart applies it: {', '.join(fixed)}", alert=True)
+            return
+        self._configuration = fresh
+        self._send(signal.SIGHUP)
+
+    def _send(self, number: signal.Signals) -> None:
+        for pid in self._workers:
+            os.kill(pid, number)
+
+
+# ── in a worker ──────────────────────────────────────────────────────────────────────────────
+
+
+def _work(configuration: Configuration, sockets: Mapping[str, list[socket.socket]], pipe: int) -> int:
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(Daemon(configuration, sockets), pipe))
+    except ConfigError as fault:
+        print(fault, file=sys.stderr)
+        return os.EX_CONFIG
+    except BaseException:
+        log.exception("worker.failed", alert=True)
+        return 1
+    finally:
+        sys.stderr.flush()
+    return 0
+
+
+async def _serve(daemon: Daemon, pipe: int) -> None:
+    daemon.listen_for_signals()
+    await daemon.start()
+    beating = asyncio.create_task(_beat(daemon, pipe))
+    await daemon.wait()
+    await daemon.stop()
+    beating.cancel()
+
+
+async def _beat(daemon: Daemon, pipe: int) -> None:
+    while True:
+        try:
+            os.write(pipe, b".")
+        except BrokenPipeError:  # the supervisor was killed; its successor starts workers of its own
+            daemon.end()
+            return
+        except BlockingIOError:
+            pass
+        await asyncio.sleep(BEAT_S)
