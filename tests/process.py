@@ -79,6 +79,13 @@ class Program:
     @classmethod
     async def start(cls, config: Path, *wrapper: str) -> Program:
         """Start it and wait until it is ready. ``wrapper`` is a command to run it under."""
+        program = await cls.spawn(config, *wrapper)
+        await program.event("gateway.ready")
+        return program
+
+    @classmethod
+    async def spawn(cls, config: Path, *wrapper: str) -> Program:
+        """Start it and do not wait: it may be killed while it starts."""
         process = await asyncio.create_subprocess_exec(
             *(*wrapper, sys.executable, "-m", "gateway", "serve", "--config", str(config)),
             stderr=asyncio.subprocess.PIPE,
@@ -86,7 +93,6 @@ class Program:
         )
         program = cls(config, process)
         program._reader = asyncio.create_task(program._read())
-        await program.event("gateway.ready")
         return program
 
     async def _read(self) -> None:
