@@ -1,0 +1,211 @@
+"""The network fails in every way: before the provider, and before the smarthost (reliability §2.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.conftest import STORES, url_of
+from tests.faults import (
+    GARBAGE,
+    HTML_502,
+    HTTP_END,
+    SILENT,
+    SMTP_END,
+    TEN_MEGABYTES,
+    Behaviour,
+    FaultProxy,
+    fault_proxy,
+    http,
+)
+from tests.process import Program, Provider, command, program, provider
+from tests.running import listener, template, write_config
+from tests.smarthost import Smarthost, smarthost
+
+SERVICE = "emailtosms@sms.example.com"
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+# ── before the provider ──────────────────────────────────────────────────────────────────────────
+
+
+def lie(answer: bytes) -> Behaviour:
+    """The provider gets the request, sends the SMS, and this comes back."""
+    return Behaviour(request_end=HTTP_END, answer=answer, forward=True)
+
+
+def instead(answer: bytes) -> Behaviour:
+    """The provider never hears of it."""
+    return Behaviour(request_end=HTTP_END, answer=answer)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to fail: what a job's events must be, in order, repetitions left out."""
+
+    fault: Behaviour
+    events: tuple[str, ...]
+    why: str
+    """How the first event explains itself."""
+    requests: int
+    """That reach the provider."""
+    state: str = "submitted"
+    sms: int = 1
+    for_ever: bool = False
+    """Not only the first connection."""
+
+
+ASKED_AGAIN = ("uncertain", "submitted")
+LATER = ("deferred", "submitted")
+LOST = "the answer was lost"
+LATE = "no answer in time"
+
+CASES = {
+    # 11: nothing has left us
+    "refused": Case(Behaviour(), LATER, "no connection to the provider", 1),
+    "no such name": Case(Behaviour(), LATER, "no connection to the provider", 0),
+    # 12: it may have been sent
+    "silence": Case(SILENT, ASKED_AGAIN, LATE, 1),
+    "cut in the request": Case(Behaviour(cut_request=20), ASKED_AGAIN, LOST, 1),
+    "cut after the request": Case(Behaviour(request_end=HTTP_END, cut_answer=0), ASKED_AGAIN, LOST, 2),
+    "cut in the answer": Case(Behaviour(request_end=HTTP_END, cut_answer=20), ASKED_AGAIN, LOST, 2),
+    "closed in the answer": Case(Behaviour(request_end=HTTP_END, truncate=20), ASKED_AGAIN, LOST, 2),
+    "half an answer": Case(lie(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n11790"), ASKED_AGAIN, LOST, 2),
+    "late": Case(Behaviour(request_end=HTTP_END, delay_s=3), ASKED_AGAIN, LATE, 2),
+    "slow bytes": Case(Behaviour(request_end=HTTP_END, slow_s=0.002), ("submitted",), "", 1),
+    "too slow bytes": Case(Behaviour(request_end=HTTP_END, slow_s=0.1), ASKED_AGAIN, LATE, 2),
+    "500": Case(lie(http("500 Oops", b"Internal error")), ASKED_AGAIN, "HTTP 500, Internal error", 2),
+    "500 before the script": Case(instead(http("500 Oops", b"Internal error")), ASKED_AGAIN, "HTTP 500", 1),
+    "502 in HTML": Case(lie(HTML_502), ASKED_AGAIN, "HTTP 502", 2),
+    "504": Case(lie(http("504 Gateway Time-out")), ASKED_AGAIN, "HTTP 504, empty answer", 2),
+    "200 in HTML": Case(lie(http("200 OK", b"<html>Welcome", kind="text/html")), ASKED_AGAIN, "HTTP 200", 2),
+    "200 and nothing": Case(lie(http("200 OK")), ASKED_AGAIN, "HTTP 200, empty answer", 2),
+    "no HTTP": Case(lie(GARBAGE), ASKED_AGAIN, LOST, 2),
+    "ten megabytes": Case(lie(TEN_MEGABYTES), ASKED_AGAIN, "the answer is larger than a megabyte", 2),
+    "502 for ever": Case(lie(HTML_502), ("uncertain",), "HTTP 502", 5, state="uncertain", for_ever=True),
+    "silence for ever": Case(SILENT, ("uncertain",), LATE, 0, state="uncertain", sms=0, for_ever=True),
+    # 14: not now
+    "429": Case(instead(http("429 Too Many Requests", b"slow down")), LATER, "HTTP 429", 1),
+    "503": Case(instead(http("503 Unavailable", b"", "Retry-After: 1")), LATER, "HTTP 503", 1),
+    # 16: words that nobody knows
+    "unknown words": Case(lie(http("200 OK", b"Quota half used")), ("rejected",), "", 1, state="failed"),
+}
+REDIRECT = Case(Behaviour(), LATER, "HTTP 302: the address or the permission is wrong", 1)
+"""Its fault names the provider's port, so it is made later."""
+
+
+@dataclass
+class History:
+    """What is known of a case's one job in the end."""
+
+    events: list[dict[str, Any]]
+    job: dict[str, Any]
+    texts: list[str]
+    """On handsets."""
+    requests: int
+    elsewhere: int
+    """Requests to the route's second provider."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=STORES)
+async def histories(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, History]]:
+    """Every case at one time, each with a provider, a proxy and a prefix of its own. The second provider of each route
+    is healthy: whatever may have been sent must not go there."""
+    folder = tmp_path_factory.mktemp("faults")
+    async with AsyncExitStack() as stack:
+        sandbox, second = [await stack.enter_async_context(provider()) for _ in range(2)]
+        cases = CASES | {"redirect": REDIRECT}
+        proxies = {name: await stack.enter_async_context(fault_proxy(sandbox.port)) for name in cases}
+        for name, case in cases.items():
+            proxies[name].plan = [] if case.for_ever else [case.fault]
+            proxies[name].behaviour = case.fault if case.for_ever else Behaviour()
+        location = f"Location: http://127.0.0.1:{sandbox.port}/sendsms.php?sadr=x&dadr=79109999999&text=redirected"
+        proxies["redirect"].plan = [instead(http("302 Found", b"", location))]
+        await proxies["refused"].refuse()
+        changes = _changes(sandbox, second, proxies) | {"store": {"url": url_of(request.param, folder)}}
+        gateway = await stack.enter_async_context(program(folder, sandbox, changes))
+        await asyncio.gather(
+            *(gateway.mail(template(name, numbers=_number(name)), SERVICE) for name in cases), _admit(gateway, proxies)
+        )
+        jobs = await _settled(gateway.config, len(cases))
+    yield {
+        name: History(
+            events=[event for event in gateway.log if event.get("job") == jobs[_number(name)]["id"]],
+            job=jobs[_number(name)],
+            texts=[sms.text for sms in (*sandbox.platform.messages, *second.platform.messages) if sms.text == name],
+            requests=sum(entry["text"] == name for entry in sandbox.platform.journal),
+            elsewhere=sum(entry["text"] == name for entry in second.platform.journal),
+        )
+        for name in cases
+    }
+    assert "redirected" not in {entry["text"] for entry in sandbox.platform.journal}
+
+
+def _number(name: str) -> str:
+    return f"791010000{[*CASES, 'redirect'].index(name):02}"
+
+
+def _changes(sandbox: Provider, second: Provider, proxies: dict[str, FaultProxy]) -> dict[str, Any]:
+    usual = sandbox.settings["main"] | {"timeout": 1}
+    providers = {
+        f"p{index}": usual | {"url": f"http://127.0.0.1:{proxy.port}/sendsms.php"}
+        for index, proxy in enumerate(proxies.values())
+    }
+    providers[f"p{[*proxies].index('no such name')}"]["url"] = "http://sms.provider.invalid/sendsms.php"
+    providers["second"] = second.settings["main"]
+    return {
+        "providers": providers,
+        "routes": [
+            *({"prefix": _number(name), "providers": [f"p{i}", "second"]} for i, name in enumerate(proxies)),
+            {"providers": ["second"]},
+        ],
+        "relay": {"first_retry": "1s", "max_retry": "1s", "provider_pause": "1s"},
+    }
+
+
+async def _admit(gateway: Program, proxies: dict[str, FaultProxy]) -> None:
+    """The provider that nobody reached comes back after the first try."""
+    async with asyncio.timeout(20):
+        mine = f"p{[*proxies].index('refused')}"
+        while not any(e["event"] == "sms.deferred" and e["provider"] == mine for e in gateway.log):
+            await asyncio.sleep(0.05)
+    await proxies["refused"].admit()
+
+
+async def _settled(config: Path, count: int) -> dict[str, dict[str, Any]]:
+    """Every job by its number, once nothing more will happen to any of them by itself."""
+    async with asyncio.timeout(70):
+        while True:
+            _, out, _ = await command("queue", "list", "--json", "--numbers", "--config", str(config))
+            jobs = json.loads(out)["jobs"]
+            if len(jobs) == count and all(job["due_at"] is None and job["state"] != "submitting" for job in jobs):
+                return {job["destination"]: job for job in jobs}
+            await asyncio.sleep(1)
+
+
+@pytest.mark.parametrize("name", [*CASES, "redirect"])
+async def test_a_fault_before_the_provider(histories: dict[str, History], name: str) -> None:
+    case, history = CASES.get(name, REDIRECT), histories[name]
+    assert history.texts == [name] * case.sms
+    assert history.job["state"] == case.state
+    names = [event["event"].removeprefix("sms.") for event in history.events]
+    assert tuple(dict.fromkeys(names)) == case.events, history.events
+    assert history.events[0].get("why", "").startswith(case.why)
+    assert history.requests == case.requests
+    assert history.elsewhere == (name == "no such name")
+    if case.state == "uncertain":
+        assert history.job["verdict"] == "UNCERTAIN"
+    if case.state == "failed":
+        assert history.job["verdict"] == "MSG:0"
+        assert history.events[0]["alert"] is True
