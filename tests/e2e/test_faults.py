@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tests.faults import (
     HTTP_END,
     SILENT,
     SMTP_END,
+    SOAK,
     TEN_MEGABYTES,
     Behaviour,
     FaultProxy,
@@ -204,8 +206,99 @@ async def test_a_fault_before_the_provider(histories: dict[str, History], name: 
     assert history.events[0].get("why", "").startswith(case.why)
     assert history.requests == case.requests
     assert history.elsewhere == (name == "no such name")
+    if case is REDIRECT:
+        assert history.events[0]["scope"] == "provider"  # the account is paused, nothing goes to the Location
     if case.state == "uncertain":
         assert history.job["verdict"] == "UNCERTAIN"
     if case.state == "failed":
         assert history.job["verdict"] == "MSG:0"
         assert history.events[0]["alert"] is True
+
+
+# ── before the smarthost ─────────────────────────────────────────────────────────────────────────
+
+
+HURRIED = """
+import runpy, sys
+sys.path.insert(0, "")  # as -m does
+import gateway.replies.send, gateway.service.post
+assert gateway.service.post.FIRST_RETRY_S == 60 and gateway.replies.send.TIMEOUT_S == 30
+gateway.service.post.FIRST_RETRY_S = gateway.replies.send.TIMEOUT_S = 1.0
+sys.argv = sys.argv[3:]
+runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+"""
+"""No setting makes the replies hurry. With EMAIL2SMS_SOAK they take their own time."""
+
+
+@dataclass
+class Answering:
+    """A gateway that answers by mail, through a proxy."""
+
+    gateway: Program
+    proxy: FaultProxy
+    host: Smarthost
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=STORES)
+async def answering(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Answering]:
+    folder = tmp_path_factory.mktemp("replies")
+    (folder / "hurried.py").write_text(HURRIED)
+    async with smarthost() as host, fault_proxy(host.port) as proxy, provider() as sandbox:
+        replies = {"from": "sms@sms.example.com", "smarthost": f"smtp://127.0.0.1:{proxy.port}", "per_hour": 100}
+        changes = {
+            "providers": sandbox.settings,
+            "store": {"url": url_of(request.param, folder)},
+            "listeners": [listener(on_refusal="reply")],
+            "replies": replies,
+            "log": {"format": "json"},
+        }
+        wrapper = () if SOAK else (sys.executable, str(folder / "hurried.py"))
+        gateway = await Program.start(write_config(folder, changes), *wrapper)
+        try:
+            yield Answering(gateway, proxy, host)
+        finally:
+            await gateway.stop()
+        assert not sandbox.platform.journal
+
+
+@pytest.mark.parametrize(
+    ("fault", "copies"),
+    [
+        pytest.param(None, 1, id="refused"),
+        pytest.param(SILENT, 1, id="silence"),
+        pytest.param(Behaviour(cut_request=300), 1, id="cut in the mail"),
+        pytest.param(Behaviour(request_end=SMTP_END, cut_answer=0), 2, id="cut before the final 250"),
+        pytest.param(Behaviour(request_end=SMTP_END, truncate=2), 2, id="closed in the final 250"),
+        pytest.param(Behaviour(request_end=SMTP_END, delay_s=3), 2, id="the final 250 is late"),
+        pytest.param(Behaviour(request_end=SMTP_END, answer=b"451 4.3.0 later\r\n", forward=True), 2, id="451"),
+        pytest.param(Behaviour(request_end=SMTP_END, answer=GARBAGE, forward=True), 2, id="no SMTP"),
+        pytest.param(Behaviour(request_end=b"QUIT\r\n", cut_answer=0), 1, id="cut after the final 250"),
+    ],
+)
+async def test_a_fault_before_the_smarthost(
+    answering: Answering, request: pytest.FixtureRequest, fault: Behaviour | None, copies: int
+) -> None:
+    gateway, proxy, host = answering.gateway, answering.proxy, answering.host
+    postponed, sent = (sum(e["event"] == f"reply.{name}" for e in gateway.log) for name in ("postponed", "sent"))
+    before = len(host.envelopes)
+    mail_id = f"<{request.node.name.encode().hex()}@bank.example>"
+    if fault is None:
+        await proxy.refuse()
+    else:
+        proxy.plan = [fault]
+    content = template(more=f"Message-ID: {mail_id}\r\n").replace(b"My Bank", b"Evil")
+    assert (await gateway.mail(content, SERVICE)).startswith("250")
+    if request.node.callspec.id.endswith("cut after the final 250"):
+        assert gateway.raw_log.count("reply.postponed") == postponed
+    else:
+        await gateway.event("reply.postponed", postponed + 1, timeout_s=60)
+    if fault is None:
+        await proxy.admit()
+    await gateway.event("reply.sent", sent + 1, timeout_s=120)
+    mails = (await host.mails(before + copies))[before:]
+    assert len(mails) == copies
+    assert {str(mail["In-Reply-To"]) for mail in mails} == {mail_id}
+    assert len({str(mail["Message-ID"]) for mail in mails}) == 1
+    assert len({mail.as_bytes() for mail in mails}) == 1
