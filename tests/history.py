@@ -11,6 +11,7 @@ import json
 import os
 import random
 import smtplib
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ class Mail:
     number: str = "79101234567"
     refused: bool = False
     """It is to be refused, and the refusal to be answered by mail."""
+    declined: bool = False
+    """The provider is to refuse its SMS, whenever asked, and the sender to learn of it by mail."""
     answers: list[str] = field(default_factory=list)
     """One for each try; empty: the connection died first."""
 
@@ -114,13 +117,14 @@ async def jobs_of(config: Path) -> list[dict[str, Any]]:
 
 
 async def settled(config: Path, timeout_s: float = 90) -> list[dict[str, Any]]:
-    """All jobs, once nothing more happens to any of them by itself."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            jobs = await jobs_of(config)
-            if all(job["due_at"] is None and job["state"] != "submitting" for job in jobs):
-                return jobs
-            await asyncio.sleep(0.5)
+    """All jobs, once nothing more happens to any of them by itself; or as they are when the time is over."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        jobs = await jobs_of(config)
+        under_way = [job for job in jobs if job["due_at"] is not None or job["state"] == "submitting"]
+        if not under_way or time.monotonic() > deadline:
+            return jobs
+        await asyncio.sleep(0.5)
 
 
 def judge(mails: Sequence[Mail], jobs: Iterable[dict[str, Any]], platform: Platform, host: Smarthost) -> Verdict:
@@ -138,7 +142,10 @@ def judge(mails: Sequence[Mail], jobs: Iterable[dict[str, Any]], platform: Platf
             _judge_refused(mail, verdict, replied, asked)
         else:
             mine = [job for queue_id in mail.queue_ids for job in stories.pop(queue_id, [])]
-            _judge_sent(mail, verdict, mine, shown[mail.text], asked[mail.text])
+            if mail.declined:
+                _judge_declined(mail, verdict, mine, shown[mail.text], replied)
+            else:
+                _judge_sent(mail, verdict, mine, shown[mail.text], asked[mail.text])
     unacknowledged = sum(not mail.refused and not mail.acknowledged for mail in mails)
     if len(stories) > unacknowledged:
         verdict.wrong("unexpected", f"jobs of nobody's mail: {sorted(stories)}")
@@ -151,9 +158,9 @@ def _judge_sent(mail: Mail, verdict: Verdict, jobs: list[dict[str, Any]], shown:
     story = f"{mail.text}: {mail.answers}, {[(job['id'], job['state'], job['why']) for job in jobs]}, asked {asked}"
     if shown > 1:
         verdict.wrong("duplicated", f"{shown} times on the handset, {story}")
-    if not mail.acknowledged:
-        return
-    if len(mail.queue_ids) > 1 or len(jobs) > 1:
+    elif not mail.acknowledged:
+        pass
+    elif len(mail.queue_ids) > 1 or len(jobs) > 1:
         verdict.wrong("duplicated", f"stored more than once, {story}")
     elif not jobs:
         verdict.wrong("lost", f"acknowledged, and unknown to the program, {story}")
@@ -161,10 +168,22 @@ def _judge_sent(mail: Mail, verdict: Verdict, jobs: list[dict[str, Any]], shown:
         verdict.uncertain += 1
         if not asked:
             verdict.wrong("lost", f"uncertain, and the provider was never asked, {story}")
-    elif shown != 1 or jobs[0]["state"] not in {"submitted", "delivered"}:
+    elif not shown or jobs[0]["state"] not in {"submitted", "delivered"}:
         verdict.wrong("lost", f"{shown} on the handset, {story}")
     else:
         verdict.ok += 1
+
+
+def _judge_declined(
+    mail: Mail, verdict: Verdict, jobs: list[dict[str, Any]], shown: int, replied: Counter[str]
+) -> None:
+    states = [job["state"] for job in jobs]
+    if shown or len(jobs) > 1:
+        verdict.wrong("unexpected", f"{mail.text}: {shown} on the handset, {states}")
+    elif mail.acknowledged and (states != ["failed"] or not replied[mail.message_id]):
+        verdict.wrong("lost", f"{mail.text}: {states}, {replied[mail.message_id]} replies")
+    else:
+        verdict.replied += 1
 
 
 def _judge_refused(mail: Mail, verdict: Verdict, replied: Counter[str], asked: Counter[str]) -> None:

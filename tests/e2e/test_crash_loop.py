@@ -7,14 +7,17 @@ import random
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
-from gateway.sandbox.platform import Cut, Fault
+import pytest
+
+from gateway.sandbox.platform import Cut, Fault, Platform
 from tests.faults import SOAK
 from tests.history import Mail, judge, say, seed, settled
 from tests.process import Program, Provider, provider
 from tests.running import listener, write_config
-from tests.smarthost import smarthost
+from tests.smarthost import Smarthost, smarthost
 
 KILLS = 200 if SOAK else 25
 CLIENTS = 10
@@ -61,10 +64,10 @@ async def test_kill_again_and_again(tmp_path: Path, store_url: str) -> None:
                     fleet.end.set()
             jobs = await settled(config)
             refused = [mail for mail in fleet.mails if mail.refused]
-            await host.mails(len(refused), timeout_s=30)
-            async with asyncio.timeout(30):
-                while judge(refused, [], sandbox.platform, host).lost:
-                    await asyncio.sleep(0.5)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(30):
+                    while judge(refused, [], sandbox.platform, host).lost:
+                        await asyncio.sleep(0.5)
         finally:
             fleet.end.set()
             await gateway.stop()
@@ -116,3 +119,44 @@ class _Fleet:
                 self.faults += 1
             self.mails.append(mail)
             return mail
+
+
+def _job(queue_id: str, state: str = "submitted", number: int = 1) -> dict[str, str]:
+    return {"id": f"{queue_id}-{number}", "state": state, "why": ""}
+
+
+@pytest.mark.parametrize(
+    ("answers", "jobs", "shown", "asked", "fault"),
+    [
+        (["250 2.0.0 OK queued as A"], [_job("A")], 1, 1, ""),
+        (["", "250 2.0.0 OK queued as A"], [_job("A", "delivered")], 1, 2, ""),
+        (["250 2.0.0 OK queued as A"], [_job("A", "uncertain")], 0, 1, ""),
+        ([""], [_job("A")], 1, 1, ""),
+        (["250 2.0.0 OK queued as A"], [], 0, 0, "lost"),
+        (["250 2.0.0 OK queued as A"], [_job("A")], 0, 0, "lost"),
+        (["250 2.0.0 OK queued as A"], [_job("A", "queued")], 0, 0, "lost"),
+        (["250 2.0.0 OK queued as A"], [_job("A", "submitting")], 1, 1, "lost"),
+        (["250 2.0.0 OK queued as A"], [_job("A", "failed")], 0, 1, "lost"),
+        (["250 2.0.0 OK queued as A"], [_job("A", "uncertain")], 0, 0, "lost"),
+        (["250 2.0.0 OK queued as A"], [_job("A")], 2, 2, "duplicated"),
+        ([""], [], 2, 2, "duplicated"),
+        (["250 2.0.0 OK queued as A", "250 2.0.0 OK queued as B"], [_job("A"), _job("B")], 1, 2, "duplicated"),
+        (["250 2.0.0 OK queued as A"], [_job("A"), _job("A", number=2)], 1, 1, "duplicated"),
+        (["250 2.0.0 OK queued as A"], [_job("A"), _job("B")], 1, 1, "unexpected"),
+    ],
+)
+def test_the_judge_sees_it(answers: list[str], jobs: list[dict[str, str]], shown: int, asked: int, fault: str) -> None:
+    platform = Platform(clock=lambda: 0.0, window_s=0.0)
+    for _ in range(shown):
+        platform.get({"sadr": "x", "dadr": "79101234567", "text": "once"}.items())
+    platform.journal.clear()
+    platform.journal.extend({"text": "once"} for _ in range(asked))
+    verdict = judge([Mail("once", answers=answers)], jobs, platform, Smarthost())
+    assert [line.partition(":")[0] for line in verdict.faults] == ([fault] if fault else [])
+
+
+def test_the_judge_wants_a_reply() -> None:
+    verdict = judge(
+        [Mail("no", refused=True, answers=["250 OK queued as A"])], [], Platform(clock=lambda: 0), Smarthost()
+    )
+    assert verdict.lost == 1

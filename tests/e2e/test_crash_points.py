@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from gateway.sandbox.platform import Fault
 from tests.faults import SOAK
 from tests.history import Mail, jobs_of, judge, say, seed, settled
 from tests.process import Program, Provider, provider
@@ -149,7 +150,7 @@ async def test_no_250_when_the_disk_fails(tmp_path: Path, store_url: str, fault:
     """The client keeps the mail; when it comes again, it becomes one SMS, whatever the failed try has left behind."""
     call, error = fault.split(":")
     async with chain(tmp_path, store_url, "reject") as one:
-        mail = one.new_mail(refused=False)
+        mail = one.new_mail()
         async with strace(one.gateway.process.pid, *inject(call, f"error={error}")):
             assert not await asyncio.to_thread(mail.send, one.gateway.port())
         assert mail.answers[0].startswith("451 4.3.0"), mail.answers
@@ -165,7 +166,7 @@ async def test_no_250_when_the_disk_fails(tmp_path: Path, store_url: str, fault:
 
 
 CALLS = ("pwrite64", *SYNCS, *SAYS)
-POINTS = {"reject": 9, "reply": 4}
+POINTS = {"mail to SMS": 9, "refused mail to reply mail": 4}
 """How many of the places, besides the syncs, fit into a minute. EMAIL2SMS_SOAK takes all."""
 
 
@@ -179,18 +180,26 @@ class Chain:
     host: Smarthost
     mails: list[Mail] = field(default_factory=list)
 
-    def new_mail(self, *, refused: bool) -> Mail:
-        self.mails.append(Mail(f"point{len(self.mails)}", refused=refused))
-        return self.mails[-1]
+    def new_mail(self, story: str = "mail to SMS") -> Mail:
+        index = len(self.mails)
+        mail = Mail(f"point{index}", f"79{100_000_000 + index}", story.startswith("refused"), "declined" in story)
+        if mail.declined:
+            fault = Fault(answer="Error_SMS_Declined", times=1000, destination=mail.number)
+            self.sandbox.platform.faults.append(fault)
+        self.mails.append(mail)
+        return mail
 
     async def told(self, mail: Mail) -> None:
         """Until the handset, or the sender, has it."""
-        async with asyncio.timeout(20):
-            while not self._arrived(mail):
-                await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(20):
+                while not self._arrived(mail):
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"lost: {mail}\n{self.gateway.raw_log}") from None
 
     def _arrived(self, mail: Mail) -> bool:
-        if mail.refused:
+        if mail.refused or mail.declined:
             return any(mail.message_id.encode() in (e.original_content or b"") for e in self.host.envelopes)
         return any(sms.text == mail.text for sms in self.sandbox.platform.messages)
 
@@ -209,7 +218,8 @@ class Chain:
                 await asyncio.sleep(0.01)
 
     def _closed(self, mail: Mail) -> bool:
-        name, key = ("reply.sent", "queue_id") if mail.refused else ("sms.submitted", "job")
+        answered = mail.refused or mail.declined
+        name, key = ("reply.sent", "queue_id") if answered else ("sms.submitted", "job")
         return any(e["event"] == name and e[key].partition("-")[0] in mail.queue_ids for e in self.gateway.log)
 
     async def dies_at(self, call: str, nth: int, mail: Mail) -> bool:
@@ -261,33 +271,32 @@ async def chain(folder: Path, store_url: str, on_refusal: str) -> AsyncIterator[
             await one.gateway.stop()
 
 
-async def places(one: Chain, trace: Path, *, refused: bool) -> dict[str, int]:
+async def places(one: Chain, trace: Path, story: str) -> dict[str, int]:
     """How often each call is made by its busiest thread while one mail passes whole."""
     async with strace(one.gateway.process.pid, *trace_to(trace)):
-        await one.pass_whole(one.new_mail(refused=refused))
+        await one.pass_whole(one.new_mail(story))
     counts = Counter((call.name, call.thread) for call in read_trace(trace))
     return {name: max(n for (call, _), n in counts.items() if call == name) for name, _ in counts if name in CALLS}
 
 
-@pytest.mark.parametrize("on_refusal", ["reject", "reply"], ids=["mail to SMS", "refused mail to reply mail"])
-async def test_dies_at_every_place(tmp_path: Path, store_url: str, on_refusal: str) -> None:
+@pytest.mark.parametrize("story", [*POINTS, *(["declined SMS to reply mail"] if SOAK else [])])
+async def test_dies_at_every_place(tmp_path: Path, store_url: str, story: str) -> None:
     """Whether the client has heard 250 or not: after its repetition there is one SMS, or at least one reply."""
-    refused = on_refusal == "reply"
-    async with chain(tmp_path, store_url, on_refusal) as one:
-        await one.pass_whole(one.new_mail(refused=refused))  # the first call to a provider makes its row
-        known = await places(one, tmp_path / "trace", refused=refused)
+    async with chain(tmp_path, store_url, "reject" if story == "mail to SMS" else "reply") as one:
+        await one.pass_whole(one.new_mail(story))  # the first call to a provider makes its row
+        known = await places(one, tmp_path / "trace", story)
         points = [(call, nth) for call, count in known.items() for nth in range(1, count + 1)]
         if not SOAK:
             others = [point for point in points if point[0] not in SYNCS]
-            step = math.ceil(len(others) / POINTS[on_refusal])
+            step = math.ceil(len(others) / POINTS[story])
             points = [point for point in points if point[0] in SYNCS]
             points += others[random.Random(seed()).randrange(step) :: step]
         died = Counter[str]()
         for call, nth in points:
-            died[call] += await one.dies_at(call, nth, one.new_mail(refused=refused))
+            died[call] += await one.dies_at(call, nth, one.new_mail(story))
         for call, count in known.items() if SOAK else ():  # and on, until a mail has passed whole
             for nth in itertools.count(count + 1):
-                if not await one.dies_at(call, nth, one.new_mail(refused=refused)):
+                if not await one.dies_at(call, nth, one.new_mail(story)):
                     break
                 died[call] += 1
         say(f"places: {known}; tried {len(points)}, died {dict(died)}; {_unheard(one.mails)} clients had no 250")
