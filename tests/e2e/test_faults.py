@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tests.faults import (
     fault_proxy,
     http,
 )
+from tests.history import Mail
 from tests.process import Program, Provider, command, program, provider
 from tests.running import listener, template, write_config
 from tests.smarthost import Smarthost, smarthost
@@ -302,3 +303,38 @@ async def test_a_fault_before_the_smarthost(
     assert {str(mail["In-Reply-To"]) for mail in mails} == {mail_id}
     assert len({str(mail["Message-ID"]) for mail in mails}) == 1
     assert len({mail.as_bytes() for mail in mails}) == 1
+
+
+# ── between the client and us (row 3) ────────────────────────────────────────────────────────────
+
+
+async def test_a_250_that_the_client_never_saw(tmp_path: Path, store_url: str) -> None:
+    """The client comes again with the same mail: the same queue id, one SMS."""
+    async with provider() as sandbox:
+        async with program(tmp_path, sandbox, {"store": {"url": store_url}}) as gateway:
+            mail = Mail("once")
+            async with fault_proxy(gateway.port()) as proxy:
+                proxy.plan = [Behaviour(request_end=SMTP_END, cut_answer=0)]
+                assert not await asyncio.to_thread(mail.send, proxy.port)
+                assert await asyncio.to_thread(mail.send, proxy.port)
+            accepted = await gateway.event("mail.accepted")
+            assert (await gateway.event("mail.duplicate"))["first"] == accepted["queue_id"]
+            assert mail.queue_ids == {accepted["queue_id"]}
+            await gateway.event("sms.submitted")
+        assert [sms.text for sms in sandbox.platform.messages] == ["once"]
+
+
+@pytest.mark.xfail(strict=True, reason="refused mails have no dedup key: each repetition gets a reply of its own")
+async def test_a_250_to_a_refused_mail_that_the_client_never_saw(answering: Answering) -> None:
+    """One mail, one answer; or copies that a mail reader takes for one (reliability §1.3, 4 and 5)."""
+    gateway, host = answering.gateway, answering.host
+    sent, before = sum(e["event"] == "reply.sent" for e in gateway.log), len(host.envelopes)
+    mail = Mail("refused", refused=True)
+    async with fault_proxy(gateway.port()) as proxy:
+        proxy.plan = [Behaviour(request_end=SMTP_END, cut_answer=0)]
+        assert not await asyncio.to_thread(mail.send, proxy.port)
+        assert await asyncio.to_thread(mail.send, proxy.port)
+    await gateway.event("reply.sent", sent + 1)
+    with suppress(TimeoutError):
+        await gateway.event("reply.sent", sent + 2, timeout_s=3)
+    assert len({str(copy["Message-ID"]) for copy in (await host.mails(before + 1))[before:]}) == 1
