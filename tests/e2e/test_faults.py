@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
@@ -28,8 +27,8 @@ from tests.faults import (
     fault_proxy,
     http,
 )
-from tests.history import Mail
-from tests.process import Program, Provider, command, program, provider
+from tests.history import Mail, settled
+from tests.process import Program, Provider, program, provider
 from tests.running import listener, template, write_config
 from tests.smarthost import Smarthost, smarthost
 
@@ -141,7 +140,7 @@ async def histories(
         await asyncio.gather(
             *(gateway.mail(template(name, numbers=_number(name)), SERVICE) for name in cases), _admit(gateway, proxies)
         )
-        jobs = await _settled(gateway.config, len(cases))
+        jobs = {job["destination"]: job for job in await settled(gateway.config, timeout_s=60)}
     yield {
         name: History(
             events=[event for event in gateway.log if event.get("job") == jobs[_number(name)]["id"]],
@@ -184,17 +183,6 @@ async def _admit(gateway: Program, proxies: dict[str, FaultProxy]) -> None:
         while not any(e["event"] == "sms.deferred" and e["provider"] == mine for e in gateway.log):
             await asyncio.sleep(0.05)
     await proxies["refused"].admit()
-
-
-async def _settled(config: Path, count: int) -> dict[str, dict[str, Any]]:
-    """Every job by its number, once nothing more will happen to any of them by itself."""
-    async with asyncio.timeout(70):
-        while True:
-            _, out, _ = await command("queue", "list", "--json", "--numbers", "--config", str(config))
-            jobs = json.loads(out)["jobs"]
-            if len(jobs) == count and all(job["due_at"] is None and job["state"] != "submitting" for job in jobs):
-                return {job["destination"]: job for job in jobs}
-            await asyncio.sleep(1)
 
 
 @pytest.mark.parametrize("name", [*CASES, "redirect"])
