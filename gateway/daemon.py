@@ -76,7 +76,8 @@ class Daemon:
         self._run(keeper.expire(self.store))
         self._run(self.store.database.watch(lambda name: self._wake([name])))
         if settings.replies is not None:
-            post = Post(settings.replies, smarthost(self._configuration), self.store, settings.server.hostname)
+            hostname, owner = settings.server.hostname, self._presence.id
+            post = Post(settings.replies, smarthost(self._configuration), self.store, hostname, owner)
             self._run(keeper.send_replies(post))
         self._relaying = [asyncio.create_task(worker.run()) for worker in self._workers.values()]
         await self._open_doors()

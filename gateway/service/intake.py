@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -32,6 +34,8 @@ class Answer:
     dropped: tuple[Dropped, ...] = ()
     """Destinations that are not sent to; LMTP answers for them one by one."""
     duplicate: bool = False
+    to_confirm: bool = False
+    """Nothing but the 250 tells this mail from one that is sent again: say ``confirm`` when the client has it."""
 
     @property
     def line(self) -> str:
@@ -62,6 +66,7 @@ class Intake:
         self._credentials = credentials
         self._wake = wake
         self._clock = clock
+        self._confirming: set[asyncio.Task[None]] = set()
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -98,10 +103,20 @@ class Intake:
         if refusal is not None and not (envelope.answer_by_mail and answer_to and refusal.verdict.kind is Kind.REFUSE):
             _log_refused(case, refusal, "dialogue")
             return Answer(envelope.queue_id, refusal)
-        put = await self._store.put(self._stored(case, answer_to))
-        return self._committed(case, put, answer_to)
+        put = await self._store.put(self._stored(case, raw, answer_to))
+        return self._committed(case, put)
 
-    def _committed(self, case: Case, put: Put, answer_to: str | None) -> Answer:
+    def confirm(self, queue_id: str) -> None:
+        """The client has read its 250. Nobody waits for that to be written down."""
+        task = asyncio.create_task(self._confirm(queue_id))
+        self._confirming.add(task)
+        task.add_done_callback(self._confirming.discard)
+
+    async def _confirm(self, queue_id: str) -> None:
+        with suppress(Exception):  # an equal mail within the next minutes will then be taken for this one
+            await self._store.confirm(queue_id)
+
+    def _committed(self, case: Case, put: Put) -> Answer:
         if put.refusal is not None:
             _log_refused(case, put.refusal, "dialogue")
             return Answer(put.queue_id, put.refusal)
@@ -121,7 +136,13 @@ class Intake:
                 dropped=len(accepted.dropped),
                 verified_by=accepted.verified_by,
             )
-        return Answer(put.queue_id, dropped=case.accepted.dropped if case.accepted else ())
+        dropped = case.accepted.dropped if case.accepted else ()
+        return Answer(
+            put.queue_id, dropped=dropped, to_confirm=not _message_id(case) and case.envelope.door in _DIALOGUES
+        )
+
+    def _repeat_window_s(self, case: Case) -> float:
+        return self.configuration.settings.server.repeat_window if _message_id(case) else _RETRY_S
 
     def _answer_to(self, case: Case) -> str | None:
         """The address that may get reply mails about this one."""
@@ -137,7 +158,7 @@ class Intake:
         is_sender = replies is not None and address.lower() == replies.sender.lower()
         return is_sender or dialect_of(address, self.configuration.dialects) is not None
 
-    def _stored(self, case: Case, answer_to: str | None) -> StoredMail:
+    def _stored(self, case: Case, raw: bytes, answer_to: str | None) -> StoredMail:
         accepted, submission, envelope = case.accepted, case.submission, case.envelope
         if accepted is not None and envelope.door is Door.LMTP:
             accepted = replace(accepted, dropped=())  # the MTA is told in the dialogue, and tells the sender
@@ -147,12 +168,13 @@ class Intake:
             dialect=case.dialect.name if case.dialect else "",
             account=accepted.account if accepted else submission.credential.login if submission else None,
             originator=submission.originator[:32] if submission else None,
-            message_id=case.opened.message_id if case.opened else "",
+            message_id=_message_id(case),
             language=case.language or (replies.language if replies else "en"),
             reply_to=answer_to,
             accepted=accepted,
             refusal=case.refusal,
-            dedup_key=_dedup_key(case),
+            dedup_key=_dedup_key(case, raw),
+            repeat_window_s=self._repeat_window_s(case),
             copy=_copy(case),
             notes=case.notes,
         )
@@ -165,21 +187,33 @@ def _nothing_left(accepted: Accepted | None) -> Refusal | None:
     return accepted.dropped[0].refusal
 
 
-def _dedup_key(case: Case) -> bytes | None:
-    """Equal for one mail that an MTA delivers twice. A mail without a Message-ID is never taken for another:
-    a device that sends the same alarm again means it."""
-    if case.accepted is None or case.mail is None or not case.mail.message_id:
-        return None
+def _message_id(case: Case) -> str:
+    return case.opened.message_id if case.opened else ""
+
+
+_DIALOGUES = (Door.SMTP, Door.LMTP)
+_RETRY_S = 600.0
+"""How long a client waits for its 250 (RFC 5321 §4.5.3.2.6) before it sends a mail without Message-ID again."""
+
+
+def _dedup_key(case: Case, raw: bytes) -> bytes | None:
+    """Equal for one mail that comes twice, because its first 250 was lost.
+
+    A device that sends the same alarm again means it, and its mails have no Message-ID: their key is given up
+    as soon as the client has confirmed by its next word that it has the 250.
+    """
     envelope = case.envelope
+    if not _message_id(case) and envelope.door not in _DIALOGUES:
+        return None
+    content = case.mail.text.encode("utf-8", "surrogatepass") if case.mail else raw.partition(b"\r\n\r\n")[2]
     parts = (
-        case.mail.message_id,
+        _message_id(case),
         envelope.identity or envelope.peer,
         envelope.reverse_path,
         *sorted(envelope.recipients),
-        case.mail.subject,
-        case.mail.text,
+        case.mail.subject if case.mail else "",
     )
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass") + b"\0" + content).digest()
 
 
 def _copy(case: Case) -> str | None:

@@ -35,22 +35,23 @@ class Post:
         smarthost: Smarthost,
         store: Store,
         hostname: str,
+        owner: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._smarthost = smarthost
         self._store = store
         self._hostname = hostname
+        self._owner = owner
         self._clock = clock
 
     async def send_due(self) -> float | None:
         """Send what is due. Seconds until there is more; None when nothing waits."""
         due_s = await self._due()
         if due_s == 0.0:
-            taken = await self._store.write(lambda connection: outbox.take(connection, self._clock(), BATCH))
-            by_address = {
-                item.notice.to: [other for other in taken if other.notice.to == item.notice.to] for item in taken
-            }
+            by_address: dict[str, list[Outgoing]] = {}
+            for item in await self._store.write(lambda c: outbox.take(c, self._clock(), BATCH, self._owner)):
+                by_address.setdefault(item.notice.to, []).append(item)
             await asyncio.gather(*map(self._send_all, by_address.values()))
             due_s = await self._due()
         return due_s

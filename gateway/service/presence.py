@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from gateway.model import Job
-from gateway.spool import processes, recovery
+from gateway.spool import outbox, processes, recovery
 from gateway.spool.claims import Claimant
 from gateway.spool.processes import Process
 from gateway.spool.store import Store
@@ -73,6 +73,7 @@ class Presence:
             log.warning("process.dead", process=other.id, host=other.host, pid=other.pid)
         processes.forget(connection, [other.id for other in dead])
         alive = {other.id for other in others} - {other.id for other in dead}
+        outbox.release(connection, self._clock(), alive)
         return recovery.recover(connection, self._clock(), alive)
 
     def _lives(self, other: Process) -> bool:
@@ -94,6 +95,7 @@ async def bury_all(store: Store, now: float) -> None:
 
     def transaction(connection: Connection) -> list[Job]:
         processes.forget(connection, [other.id for other in processes.listed(connection)])
+        outbox.release(connection, now)
         return recovery.recover(connection, now)
 
     for job in await store.write(transaction):

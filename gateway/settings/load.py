@@ -233,9 +233,12 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
             yield (*key, "on_refusal"), '"reply" needs the section replies; add it, or say reject'
     for name, provider in settings.providers.items():
         if provider.driver == "sandbox" and settings.server.workers != 1:
-            yield ("providers", name, "driver"), (
-                '"sandbox" lives inside one process; say workers: 1, or run "email2sms sandbox" beside it '
-                "and use the driver targetsms"
+            yield (
+                ("providers", name, "driver"),
+                (
+                    '"sandbox" lives inside one process; say workers: 1, or run "email2sms sandbox" beside it '
+                    "and use the driver targetsms"
+                ),
             )
     if settings.dialects.template is None and settings.dialects.address is None:
         yield ("dialects",), "no dialect; give template, address or both"

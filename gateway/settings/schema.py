@@ -77,6 +77,10 @@ class ServerSettings(Strict):
         le=64,
         description="Processes that share the listeners; 0: one for each core. Limits of a listener hold in each.",
     )
+    repeat_window: Seconds = Field(
+        5 * 86400.0,
+        description="The same mail again (Message-ID, envelope and content) within this time is one message.",
+    )
 
 
 class StoreSettings(Strict):

@@ -96,6 +96,8 @@ class Connection(SMTP):
         self._errors = 0
         self._lf_only = True
         """Every line of the client has ended in a bare LF so far."""
+        self._unconfirmed = ""
+        """Queue id of a mail of whose 250 the client has not shown yet that it came through."""
         self._out = bytearray()
 
     async def _command(self, line: str) -> None:
@@ -135,6 +137,8 @@ class Connection(SMTP):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone. What is being committed is committed."""
+        if error is None:
+            self._confirm()
         self._leave()
         asyncio.StreamReaderProtocol.connection_lost(self, error)
         self.transport = None
@@ -142,6 +146,11 @@ class Connection(SMTP):
     def eof_received(self) -> bool | None:
         """The client sends no more; it may still listen for the answer to what it has sent."""
         return asyncio.StreamReaderProtocol.eof_received(self)
+
+    def _confirm(self) -> None:
+        if self._unconfirmed:
+            self._terms.intake.confirm(self._unconfirmed)
+            self._unconfirmed = ""
 
     def _leave(self) -> None:
         if self._terms.connections.leave(self, self._peer):
@@ -186,6 +195,7 @@ class Connection(SMTP):
 
     def abort(self) -> None:
         """Cut it off."""
+        self._unconfirmed = ""
         if self._in_handshake and self.task is not None:
             self.task.cancel()  # uvloop's handshake does not notice an abort
         if self.transport is not None:
@@ -248,6 +258,7 @@ class Connection(SMTP):
             raise No("500 5.5.2 line too long") from None
         finally:
             self._idle = False
+        self._confirm()
         self._lf_only = self._lf_only and not raw.endswith(b"\r\n")
         line = raw.rstrip(b"\r\n")
         if len(line) > LINE_LIMIT and line[:5].upper() != b"AUTH ":

@@ -191,6 +191,7 @@ class Session(AuthConnection):
             self._answer_all(f"451 4.3.0 BUSY temporary fault, queue id {envelope.queue_id}")
             return
         self._answer(answer)
+        self._unconfirmed = answer.queue_id if answer.to_confirm else ""
 
     def _answer(self, answer: Answer) -> None:
         lines = [answer.line_for(recipient) for recipient in self._recipients] if self._is_lmtp else [answer.line]

@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, select, text, update
+from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, select, text, true, update
 
 from gateway.lifecycle import State
 from gateway.model import Notice, Told
 from gateway.spool.engine import insert_missing
 from gateway.spool.put import REPORT_DELAY_S, outbox_row
-from gateway.spool.schema import OPEN_REPORT, PENDING, jobs, mails, outbox
+from gateway.spool.schema import OPEN_REPORT, PENDING, TAKEN, jobs, mails, outbox
 from gateway.verdicts import REASONS, Refusal
 
 _WORTH_TELLING = (State.FAILED, State.EXPIRED, State.UNCERTAIN, State.UNDELIVERED, State.SUBMITTED)
@@ -32,9 +32,9 @@ class Outgoing:
     """The jobs that this reply tells of."""
 
 
-def take(connection: Connection, now: float, limit: int) -> list[Outgoing]:
-    """Replies to be sent now, oldest first. For ``SENDING_S`` no other process takes them; after that somebody
-    does, for then this one is dead: a second error mail is cheap, and has the same Message-ID."""
+def take(connection: Connection, now: float, limit: int, owner: str = "") -> list[Outgoing]:
+    """Replies to be sent now, oldest first. For ``SENDING_S`` no other process takes them, unless this one dies:
+    a second error mail is cheap, and has the same Message-ID."""
     rows = connection.execute(
         select(outbox, mails)
         .join(mails, mails.c.id == outbox.c.mail_id)
@@ -46,11 +46,17 @@ def take(connection: Connection, now: float, limit: int) -> list[Outgoing]:
     ).all()
     if rows:
         ids = [row.outbox_id for row in rows]
-        connection.execute(update(outbox).where(outbox.c.id.in_(ids)).values(due_at=now + SENDING_S))
+        connection.execute(update(outbox).where(outbox.c.id.in_(ids)).values(due_at=now + SENDING_S, owner=owner))
     return [_outgoing(connection, row) for row in rows]
 
 
 SENDING_S = 60.0
+
+
+def release(connection: Connection, now: float, alive: Collection[str] = ()) -> None:
+    """Replies that a dead process was sending are due again."""
+    orphaned = outbox.c.owner.not_in(list(alive)) if alive else true()
+    connection.execute(update(outbox).where(text(TAKEN), orphaned).values(due_at=now, owner=None))
 
 
 def _outgoing(connection: Connection, row: Row[Any]) -> Outgoing:
@@ -153,14 +159,18 @@ def finish(connection: Connection, item_id: int, state: str, now: float, error: 
     """``sent``, ``dropped`` (refused or too old) or ``suppressed`` (too many to one address)."""
     sent_at = now if state == "sent" else None
     connection.execute(
-        update(outbox).where(outbox.c.id == item_id).values(state=state, sent_at=sent_at, error=error, message=None)
+        update(outbox)
+        .where(outbox.c.id == item_id)
+        .values(state=state, sent_at=sent_at, error=error, message=None, owner=None)
     )
 
 
 def postpone(connection: Connection, item_id: int, due_at: float, error: str) -> None:
     """Try again later."""
     connection.execute(
-        update(outbox).where(outbox.c.id == item_id).values(due_at=due_at, error=error, tries=outbox.c.tries + 1)
+        update(outbox)
+        .where(outbox.c.id == item_id)
+        .values(due_at=due_at, error=error, tries=outbox.c.tries + 1, owner=None)
     )
 
 

@@ -35,8 +35,11 @@ class StoredMail:
     accepted: Accepted | None
     refusal: Refusal | None
     dedup_key: bytes | None
+    """Equal for one mail that comes twice."""
     copy: str | None
     notes: tuple[Note, ...]
+    repeat_window_s: float = float("inf")
+    """An equal mail before that was another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Put:
 
 def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
     """Store a batch of mails with their jobs, trails, usage and replies."""
-    seen = _known(connection, [item.dedup_key for item in items if item.dedup_key])
+    seen = _known(connection, items)
     budget = _Budget(connection, items)
     results: list[Put] = []
     stored: list[StoredMail] = []
@@ -80,11 +83,23 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
     return results
 
 
-def _known(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, str]:
-    if not keys:
+def confirm(connection: Connection, queue_ids: Sequence[str]) -> list[None]:
+    """The clients have read their 250: whatever equal comes from now on is meant."""
+    connection.execute(update(mails).where(mails.c.id.in_(queue_ids)).values(dedup_key=None))
+    return [None] * len(queue_ids)
+
+
+def _known(connection: Connection, items: Sequence[StoredMail]) -> dict[bytes, str]:
+    """Which of these mails have come before, and as what. Keys that are too old are given up."""
+    since = {item.dedup_key: item.envelope.received_at - item.repeat_window_s for item in items if item.dedup_key}
+    if not since:
         return {}
-    rows = connection.execute(select(mails.c.dedup_key, mails.c.id).where(mails.c.dedup_key.in_(keys)))
-    return {row.dedup_key: row.id for row in rows}
+    found = connection.execute(
+        select(mails.c.dedup_key, mails.c.id, mails.c.received_at).where(mails.c.dedup_key.in_(list(since)))
+    ).all()
+    if old := [row.id for row in found if row.received_at <= since[row.dedup_key]]:
+        connection.execute(update(mails).where(mails.c.id.in_(old)).values(dedup_key=None))
+    return {row.dedup_key: row.id for row in found if row.received_at > since[row.dedup_key]}
 
 
 # ── quotas (step 11) ─────────────────────────────────────────────────────────────────────────

@@ -30,6 +30,7 @@ metadata = MetaData()
 # (``due_at IS NOT NULL`` needs no repeating: it follows from ``due_at <= ?``.)
 OPEN = "state IN ('queued', 'submitting', 'held', 'uncertain')"
 PENDING = "state = 'pending'"
+TAKEN = "state = 'pending' AND owner IS NOT NULL"
 OPEN_REPORT = "state = 'pending' AND message IS NULL"
 
 _OptionalJSON = JSON(none_as_null=True)
@@ -141,11 +142,13 @@ outbox = Table(
     Column("due_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("tries", Integer, nullable=False, server_default="0"),
+    Column("owner", String),  # the process that is sending it
     Column("sent_at", Float),
     Column("message", LargeBinary),  # rendered at the first try, so that every try sends the same
     Column("error", Text, nullable=False, server_default=""),
     Index("outbox_due", "due_at", **_where(PENDING)),
     Index("outbox_open", "mail_id", unique=True, **_where(OPEN_REPORT)),
+    Index("outbox_taken", "owner", **_where(TAKEN)),
     Index("outbox_recipient", "recipient", "sent_at"),
     Index("outbox_mail", "mail_id"),
 )

@@ -11,7 +11,7 @@ from gateway.spool import migrations
 from gateway.spool.batch import Batch
 from gateway.spool.engine import Database
 from gateway.spool.postgres import PostgresDatabase
-from gateway.spool.put import Put, StoredMail, put
+from gateway.spool.put import Put, StoredMail, confirm, put
 from gateway.spool.settle import Settlement, settle
 from gateway.spool.sqlite import SqliteDatabase
 
@@ -19,13 +19,14 @@ T = TypeVar("T")
 
 
 class Store:
-    """``put`` and ``settle`` are the hot paths and commit in groups; the rest are single transactions."""
+    """``put``, ``confirm`` and ``settle`` are the hot paths and commit in groups; the rest are single transactions."""
 
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
         is_embedded = parsed.get_backend_name() == "sqlite"
         self.database: Database = SqliteDatabase(parsed) if is_embedded else PostgresDatabase(parsed)
         self.put: Batch[StoredMail, Put] = Batch(self.database, put)
+        self.confirm: Batch[str, None] = Batch(self.database, confirm)
         self.settle: Batch[Settlement, bool] = Batch(self.database, settle)
 
     @classmethod

@@ -77,6 +77,7 @@ async def test_kill_again_and_again(tmp_path: Path, store_url: str) -> None:
     say(f"{KILLS + kills_at_start} kills, {len(fleet.mails)} mails, {fleet.faults} with a fault of the provider")
     say(f"{len(sandbox.platform.journal)} requests: {cut} cut, {repeated} repeats that it refused")
     say({key: value for key, value in vars(verdict).items() if key != "faults"})
+    say([job["why"] for job in jobs if job["state"] == "uncertain"])
     assert verdict.faults == []
     assert all(mail.acknowledged for mail in fleet.mails)
     assert verdict.ok + verdict.uncertain + verdict.replied == len(fleet.mails)

@@ -162,7 +162,6 @@ async def test_no_250_when_the_disk_fails(tmp_path: Path, store_url: str, fault:
         await one.judge()
 
 
-@pytest.mark.xfail(strict=True, reason="relay.unrecorded: the job stays submitting until the next start")
 async def test_an_answer_that_the_disk_refused(tmp_path: Path, store_url: str) -> None:
     """The disk is full for a moment, just when the provider answers. A job must not hang until somebody restarts."""
     async with chain(tmp_path, store_url, "reject") as one:

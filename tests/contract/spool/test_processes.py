@@ -26,6 +26,7 @@ from tests.contract.spool.given import (
     mail,
     only_postgres,
     put_jobs,
+    refused_mail,
     rows,
     settled,
     value,
@@ -92,6 +93,18 @@ async def test_a_job_at_which_the_gateway_dies_again_and_again_is_left_for_a_per
     assert await value(store, "select count(*) from outbox") == 1
     (attempt,) = await claim(store, at=NOW + 9, terms=WINDOWED)
     assert attempt.job.id == harmless
+
+
+async def test_replies_of_the_dead_are_sent_by_the_living(store: Store) -> None:
+    for _ in range(2):
+        await store.put(refused_mail(LOST))
+    (one,) = await store.write(lambda c: outbox.take(c, NOW + 1, 1, "one"))
+    (two,) = await store.write(lambda c: outbox.take(c, NOW + 1, 1, "two"))
+    await store.write(lambda c: outbox.release(c, NOW + 2, {"two"}))
+    assert [item.id for item in await store.write(lambda c: outbox.take(c, NOW + 2, 9, "two"))] == [one.id]
+    await store.write(lambda c: outbox.postpone(c, two.id, NOW + 60, "busy"))
+    await store.write(lambda c: outbox.release(c, NOW + 3))
+    assert [item.id for item in await store.write(lambda c: outbox.take(c, NOW + 3, 9))] == [one.id]
 
 
 # ── a claim whose commit was not heard of ────────────────────────────────────────────────────
@@ -182,8 +195,6 @@ async def test_the_rate_is_shared(store: Store, other: Store) -> None:
 
 @only_postgres
 async def test_a_reply_is_sent_by_one(store: Store, other: Store) -> None:
-    from tests.contract.spool.given import refused_mail
-
     for _ in range(9):
         await store.put(refused_mail(LOST))
     both = await asyncio.gather(*(one.write(lambda c: outbox.take(c, NOW + 5, 3)) for one in (store, other) * 3))

@@ -101,6 +101,21 @@ async def test_the_same_mail_in_one_batch_and_later(store: Store, commits: list[
     assert counts == [1, 2, 1, 1]
 
 
+async def test_after_the_window_an_equal_mail_is_another(store: Store) -> None:
+    first, again, later = (
+        mail("79101234567", dedup_key=b"k" * 32, at=NOW + at, repeat_window_s=100.0) for at in (0, 99, 100)
+    )
+    assert [(await store.put(item)).duplicate for item in (first, again, later)] == [False, True, False]
+    assert (await store.put(mail("79101234567", dedup_key=b"k" * 32, at=NOW + 101))).queue_id == later.envelope.queue_id
+
+
+async def test_after_its_confirmation_an_equal_mail_is_another(store: Store) -> None:
+    first, again = (mail("79101234567", dedup_key=b"k" * 32) for _ in range(2))
+    await store.put(first)
+    await store.confirm(first.envelope.queue_id)
+    assert not (await store.put(again)).duplicate
+
+
 async def test_two_processes_take_one_mail_once(store: Store, other: Store) -> None:
     results = await asyncio.gather(*(s.put(mail("79101234567", dedup_key=b"k" * 32)) for s in (store, other)))
     assert sorted(result.duplicate for result in results) == [False, True]

@@ -125,6 +125,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.Float(), nullable=False),
         sa.Column("expires_at", sa.Float(), nullable=False),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("owner", sa.String(), nullable=True),
         sa.Column("sent_at", sa.Float(), nullable=True),
         sa.Column("message", sa.LargeBinary(), nullable=True),
         sa.Column("error", sa.Text(), server_default="", nullable=False),
@@ -144,6 +145,9 @@ def upgrade() -> None:
         ["mail_id"],
         unique=True,
         **_where("state = 'pending' AND message IS NULL"),
+    )
+    op.create_index(
+        "outbox_taken", "outbox", ["owner"], unique=False, **_where("state = 'pending' AND owner IS NOT NULL")
     )
     op.create_index("outbox_recipient", "outbox", ["recipient", "sent_at"], unique=False)
     op.create_table(
