@@ -26,12 +26,14 @@ from gateway.sandbox.web import application
 from gateway.service.credentials import Credentials
 from gateway.service.dispatch import Dispatch
 from gateway.service.intake import Intake
+from gateway.service.memory import Memory
 from gateway.service.post import Post
 from gateway.service.presence import Presence, bury_all
 from gateway.settings.document import ConfigError
 from gateway.settings.load import Configuration, load
 from gateway.settings.schema import host_and_port
 from gateway.smtp.server import Listener
+from gateway.spool.claims import ProviderTerms
 from gateway.spool.engine import StoreInUse, cause, is_away
 from gateway.spool.migrations import SchemaTooNew
 from gateway.spool.store import Store
@@ -62,6 +64,8 @@ class Daemon:
         self.store = await open_store(self._configuration, exclusive=alone)
         if alone:
             await bury_all(self.store, time.time())
+        self._memory = Memory(self._configuration.epoch_file, self.store)
+        await self._remember()
         self._presence = Presence(self.store, lambda: self._configuration.digest)
         await self._presence.beat()
         self.platform = Platform(clock=time.time)
@@ -73,6 +77,7 @@ class Daemon:
             for listener in settings.listeners
         ]
         self._run(keeper.beat(self._presence))
+        self._run(keeper.remember(self._memory))
         self._run(keeper.expire(self.store))
         self._run(self.store.database.watch(lambda name: self._wake([name])))
         if settings.replies is not None:
@@ -82,16 +87,26 @@ class Daemon:
         self._relaying = [asyncio.create_task(worker.run()) for worker in self._workers.values()]
         await self._open_doors()
 
+    async def _remember(self) -> None:
+        try:
+            await self._memory.check()
+        except OSError as error:
+            where, why = self._configuration.epoch_file, error.strerror
+            await self.store.close()
+            raise ConfigError(
+                f"{self._configuration.path}: server.epoch_file: {where}: {why}; mend the folder's permissions"
+            ) from None
+
     def _worker(self, name: str) -> Worker:
         settings = self._configuration.settings
         provider = settings.providers[name]
         dispatch = Dispatch(
-            name,
+            ProviderTerms(name, provider.rate),
             connect(provider, self.platform),
             self.store,
             self._configuration.retry,
             self._presence.claimant,
-            rate=provider.rate,
+            sending=self._memory.mark,
             pause_s=settings.relay.provider_pause,
         )
         return Worker(dispatch, provider.max_in_flight)
@@ -187,7 +202,8 @@ async def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
     """The store of this configuration. Raises ``ConfigError`` when it cannot be used."""
     where = f"{configuration.path}: store.url"
     try:
-        return await Store.open(configuration.store_url, exclusive=exclusive)
+        min_free = configuration.settings.store.min_free
+        return await Store.open(configuration.store_url, exclusive=exclusive, min_free=min_free)
     except StoreInUse as error:
         raise ConfigError(f"{where}: {error}: another gateway serves from it; stop that one first") from None
     except SchemaTooNew as error:

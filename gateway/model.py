@@ -171,6 +171,8 @@ class Job:
     created_at: float
     expires_at: float
     recipient: str = ""
+    resend: bool = False
+    """A lost answer that cannot be found out: send it again, better twice than never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,8 @@ NUMBER = Verdict("NUMBER", Kind.REFUSE, "50", "1.3", 422, 67)
 DUPLICATE = Verdict("DUPLICATE", Kind.ACCEPT, "50", "0.0", 200, 0)
 EXPIRED = Verdict("EXPIRED", Kind.REFUSE, "54", "4.7", 504, 69)
 UNCERTAIN = Verdict("UNCERTAIN", Kind.REFUSE, "54", "4.0", 502, 69)
+FULL = Verdict("BUSY", Kind.DEFER, "52", "3.1", 503, 75)
+"""BUSY for want of room (RFC 5321: 452)."""
 BUSY = Verdict("BUSY", Kind.DEFER, "51", "3.0", 503, 75)
 """A fault of ours: nothing was decided about the mail, the client keeps it."""
 
@@ -123,6 +125,7 @@ PROVIDER_UNKNOWN_ANSWER = _reason("provider_unknown_answer", MSG)
 VALIDITY_PASSED = _reason("validity_passed", EXPIRED)
 ANSWER_LOST = _reason("answer_lost", UNCERTAIN)
 
+STORE_FULL = _reason("store_full", FULL)
 TEMPORARY_FAULT = _reason("temporary_fault", BUSY)
 
 

@@ -144,6 +144,31 @@ def cancel(ids: Ids, config: ConfigOption = None, as_json: JsonOption = False) -
     _change(config, ids, Event.CANCEL, as_json)
 
 
+@app.command("hold")
+def hold(ids: Ids, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Keep back what waits, until it is released."""
+    _change(config, ids, Event.HOLD, as_json)
+
+
+@app.command("release")
+def release(
+    ids: Annotated[list[str] | None, typer.Argument(help="Job ids, as in queue list.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is held.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let go what is held: by an operator, or because the store was restored from a backup."""
+    if everything is bool(ids):
+        typer.echo("give job ids, or --all", err=True)
+        raise typer.Exit(64)  # EX_USAGE
+    _change(config, ids or asyncio.run(_held(config)), Event.RELEASE, as_json)
+
+
+async def _held(config: Any) -> list[str]:
+    async with store_of(configuration(config)) as store:
+        return [job.id for job in await Desk(store).jobs([State.HELD], 1_000_000)]
+
+
 def _change(config: Any, ids: list[str], event: Event, as_json: bool) -> None:
     results = asyncio.run(_apply(config, ids, event))
     if as_json:

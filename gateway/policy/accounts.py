@@ -54,6 +54,8 @@ class Account:
     per_hour: int | None = None
     per_day: int | None = None
     max_segments: int = 10
+    resends_uncertain: bool = False
+    """Better twice than never."""
     language: str = "en"
 
     def allows_sender(self, addresses: Iterable[str]) -> bool:

@@ -54,6 +54,7 @@ def decide(
                 created_at=envelope.received_at,
                 expires_at=envelope.received_at + validity_s,
                 recipient=ask.recipient,
+                resend=account.resends_uncertain,
             ),
         )
     notes = [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gateway.service import upkeep
+from gateway.service.memory import Memory
 from gateway.service.post import Post
 from gateway.service.presence import Presence
 
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 
 LOOK_AGAIN_S = 1.0
 BEAT_EVERY_S = 3.0
+REMEMBER_EVERY_S = 2.0
 EXPIRE_EVERY_S = 5.0
 AFTER_FAULT_S = 5.0
 
@@ -44,11 +46,22 @@ async def beat(presence: Presence) -> None:
             log.exception("relay.fault", what="beat")
 
 
+async def remember(memory: Memory) -> None:
+    """Until cancelled."""
+    while True:
+        await asyncio.sleep(REMEMBER_EVERY_S)
+        try:
+            await memory.advance()
+        except Exception:
+            log.exception("relay.fault", what="epoch")
+
+
 async def expire(store: Store) -> None:
     """Until cancelled."""
     while True:
         try:
             await upkeep.expire(store, time.time())
+            store.database.keep_reserve()
         except Exception:
             log.exception("relay.fault", what="expiry")
         await asyncio.sleep(EXPIRE_EVERY_S)

@@ -7,6 +7,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -17,7 +18,7 @@ from gateway.service.settlement import RESOLVE_WITHIN_S, Terms, settlement
 from gateway.sms.numbers import mask
 from gateway.spool import claims, pace, recovery
 from gateway.spool.claims import Claimant, ProviderTerms
-from gateway.spool.engine import cause, is_away
+from gateway.spool.engine import cause, is_away, is_full
 from gateway.spool.settle import Settlement
 from gateway.spool.store import Store
 
@@ -31,25 +32,28 @@ class Dispatch:
 
     def __init__(
         self,
-        name: str,
+        terms: ProviderTerms,
         upstream: HttpUpstream,
         store: Store,
         retry: RetryPolicy,
         who: Callable[[], Claimant],
         *,
-        rate: float | None,
+        sending: Callable[[], None] = lambda: None,
         pause_s: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.name = name
+        """``terms`` get the duplicate window of the driver. ``sending`` is called whenever jobs go out."""
+        window_s = upstream.driver.duplicate_window_s
+        within_s = RESOLVE_WITHIN_S if window_s else 0.0
+        self.name = terms.name
+        self._terms = replace(terms, duplicate_window_s=window_s, resolve_within_s=within_s)
         self._upstream = upstream
         self._store = store
         self._retry = retry
         self._who = who
+        self._sending = sending
         self._pause_s = pause_s
         self._clock = clock
-        window_s = upstream.driver.duplicate_window_s
-        self._terms = ProviderTerms(name, rate, window_s, RESOLVE_WITHIN_S if window_s else 0.0)
         self._in_flight: set[str] = set()
         self._claim_unknown = False
 
@@ -61,6 +65,8 @@ class Dispatch:
         who = self._who()
         attempts = await self._store.write(lambda c: claims.claim(c, self._terms, slots, self._clock(), who))
         self._claim_unknown = False
+        if attempts:
+            self._sending()
         self._in_flight |= {attempt.job.id for attempt in attempts}
         return list(_groups(attempts, self._upstream.driver.group))
 
@@ -99,6 +105,7 @@ class Dispatch:
         terms = Terms(
             retry=self._retry,
             resolvable=self._terms.duplicate_window_s is not None and len(attempts) == 1,
+            window_s=self._terms.duplicate_window_s,
             now=self._clock(),
             boot_seconds=self._who().seconds,
             chance=random.random(),  # noqa: S311
@@ -121,6 +128,8 @@ class Dispatch:
             except Exception as error:
                 if not is_away(error):
                     raise
+                if is_full(error):
+                    self._store.database.spend_reserve()
                 values = {"provider": self.name, "job": item.attempt.job.id, "why": cause(error)}
                 log.error("relay.unrecorded", alert=True, **values)  # noqa: TRY400 (its text holds the SMS)
                 await asyncio.sleep(AFTER_FAULT_S)

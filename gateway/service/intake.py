@@ -18,9 +18,10 @@ from gateway.service.credentials import Credentials
 from gateway.service.ids import queue_id
 from gateway.service.judge import Case, dialect_of, judge, recipient_refusal
 from gateway.settings.load import Configuration
+from gateway.spool.engine import cause, is_full
 from gateway.spool.put import Put, StoredMail
 from gateway.spool.store import Store
-from gateway.verdicts import Kind, Refusal
+from gateway.verdicts import STORE_FULL, Kind, Refusal
 
 log = structlog.get_logger()
 
@@ -66,6 +67,7 @@ class Intake:
         self._credentials = credentials
         self._wake = wake
         self._clock = clock
+        self._full = False
         self._confirming: set[asyncio.Task[None]] = set()
 
     def now(self) -> float:
@@ -80,6 +82,15 @@ class Intake:
         """The SMTP reply that refuses this recipient; None when the address is ours. No open relay: step 3."""
         refusal = recipient_refusal(recipient, self.configuration, early=early)
         return smtp_line(refusal) if refusal else None
+
+    def refusal_for_want_of_room(self, size: int) -> str | None:
+        """The SMTP reply to a MAIL of that many bytes when the disk is nearly full; half as much again, as Postfix."""
+        was_full, self._full = self._full, not self._store.database.has_room(size + size // 2)
+        if not self._full:
+            return None
+        if not was_full:
+            log.error("store.nearly_full", alert=True)
+        return smtp_line(Refusal(STORE_FULL))
 
     def dialect_name(self, recipient: str) -> str:
         """A mail goes to recipients of one dialect; the door sends clients away with others."""
@@ -103,7 +114,13 @@ class Intake:
         if refusal is not None and not (envelope.answer_by_mail and answer_to and refusal.verdict.kind is Kind.REFUSE):
             _log_refused(case, refusal, "dialogue")
             return Answer(envelope.queue_id, refusal)
-        put = await self._store.put(self._stored(case, raw, answer_to))
+        try:
+            put = await self._store.put(self._stored(case, raw, answer_to))
+        except Exception as error:
+            if not is_full(error):
+                raise
+            log.error("store.full", queue_id=envelope.queue_id, why=cause(error), alert=True)  # noqa: TRY400 (values)
+            return Answer(envelope.queue_id, Refusal(STORE_FULL))
         return self._committed(case, put)
 
     def confirm(self, queue_id: str) -> None:

@@ -24,6 +24,8 @@ class Terms:
     retry: RetryPolicy
     resolvable: bool
     """The provider refuses identical requests for a while, so a repeat tells what became of the first."""
+    window_s: float | None
+    """How long it refuses them."""
     now: float
     boot_seconds: float
     chance: float
@@ -137,5 +139,18 @@ def _uncertain(attempt: Attempt, outcome: Uncertain, terms: Terms) -> Settlement
             due_at=terms.now + wait_s,
             tries=attempt.tries + 1,
         )
+    if attempt.job.resend:
+        return _resent(attempt, outcome, terms)
     refusal = Refusal(ANSWER_LOST, {"provider": attempt.provider})
     return _settled(attempt, Event.LOSE, terms, "uncertain", why=outcome.why, refusal=refusal, notify=True)
+
+
+def _resent(attempt: Attempt, outcome: Uncertain, terms: Terms) -> Settlement:
+    """As the account wishes, for as long as the SMS is valid; not before the provider has forgotten the first."""
+    tries = attempt.tries + 1
+    due_at = terms.now + max(terms.window_s or 0.0, backoff(terms.retry, tries, terms.chance))
+    if due_at >= attempt.job.expires_at:
+        refusal = Refusal(ANSWER_LOST, {"provider": attempt.provider})
+        return _settled(attempt, Event.LOSE, terms, "uncertain", why=outcome.why, refusal=refusal, notify=True)
+    why = f"{outcome.why}; goes out again, as the account wishes"
+    return _settled(attempt, Event.DEFER, terms, "resent", why=why, due_at=due_at, tries=tries)

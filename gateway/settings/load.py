@@ -54,6 +54,17 @@ class Configuration:
     """Equal for processes that run the same state of the files."""
 
     @property
+    def data_dir(self) -> Path:
+        """Absolute."""
+        return (self.path.parent / self.settings.server.data_dir).resolve()
+
+    @property
+    def epoch_file(self) -> Path:
+        """Absolute."""
+        given = self.settings.server.epoch_file
+        return (self.path.parent / given).resolve() if given else self.data_dir / "epoch"
+
+    @property
     def store_is_embedded(self) -> bool:
         """SQLite: one daemon has the file for itself."""
         return self.store_url.startswith("sqlite")
@@ -351,6 +362,7 @@ def _account(account: AccountSettings, language: str) -> Account:
         stop_list=frozenset(map(number, account.stop_list)),
         per_hour=account.limits.per_hour,
         per_day=account.limits.per_day,
+        resends_uncertain=account.on_uncertain == "resend",
         max_segments=account.limits.max_segments,
         language=account.language or language,
     )

@@ -71,6 +71,11 @@ class ServerSettings(Strict):
 
     hostname: str = Field("localhost", min_length=1, description="Our name in the SMTP banner and in reply mails.")
     data_dir: Path = Field(Path("var"), description="Where the store lives.")
+    epoch_file: Path | None = Field(
+        None,
+        description="A small file that tells a store that was restored from a backup: leave it out of backups of the "
+        "store. Default: `epoch` in `data_dir`.",
+    )
     workers: int = Field(
         1,
         ge=0,
@@ -92,6 +97,12 @@ class StoreSettings(Strict):
         description="`sqlite:///` and the path of the database file, on a local disk, not NFS; or "
         "`postgresql://user:password@host:5432/database`, for several machines or many processes. "
         "Default: `gateway.db` in `data_dir`.",
+    )
+    min_free: int = Field(
+        67_108_864,
+        ge=0,
+        description="Bytes that must stay free on the disk of an SQLite store: with less, mail is put off (452), "
+        "and what has been accepted goes on.",
     )
 
 
@@ -255,6 +266,11 @@ class AccountSettings(Strict):
     lists: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Stored lists of numbers.")
     stop_list: tuple[str, ...] = Field((), description="Numbers that never get an SMS of this account: BANNED.")
     limits: LimitSettings = LimitSettings.model_construct()
+    on_uncertain: Literal["keep", "resend"] = Field(
+        "keep",
+        description="When a provider's answer is lost and cannot be found out: `keep` leaves the SMS `uncertain` and "
+        "tells the sender; `resend` sends it again: better twice than never.",
+    )
     language: Language | None = Field(None, description="Of the replies.")
 
 

@@ -119,6 +119,8 @@ class Session(AuthConnection):
         size = path.parameters.get("SIZE", "")
         if size.isdigit() and int(size[:20]) > self._settings.max_message_bytes:
             raise No(f"552 5.3.4 LIMIT more than {self._settings.max_message_bytes} bytes")
+        if full := self._terms.intake.refusal_for_want_of_room(self._settings.max_message_bytes):
+            raise No(full, counts=False)
         self._utf8 = "SMTPUTF8" in path.parameters
         if not path.address.isascii() and not self._utf8:
             raise No("553 5.6.7 say SMTPUTF8 for such an address")

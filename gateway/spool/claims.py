@@ -227,6 +227,7 @@ def job_of(row: Row[Any]) -> Job:
         created_at=row.created_at,
         expires_at=row.expires_at,
         recipient=row.recipient,
+        resend=row.resend,
     )
 
 

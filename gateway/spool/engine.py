@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -28,6 +29,19 @@ class Database(Protocol):
     async def read(self, transaction: Callable[[Connection], T]) -> T:
         """Run beside whatever is being written."""
 
+    @property
+    def inode(self) -> int | None:
+        """Of an embedded database's file: a copy has another."""
+
+    def has_room(self, size: int) -> bool:
+        """Whether that many bytes can be taken in without filling the disk."""
+
+    def spend_reserve(self) -> None:
+        """The disk is full, and something must be written all the same: give up the space kept for that."""
+
+    def keep_reserve(self) -> None:
+        """Keep some space, as soon as there is."""
+
     async def watch(self, heard: Callable[[str], None]) -> None:
         """Until cancelled: call ``heard`` with the name of each provider for which another process has queued."""
 
@@ -40,6 +54,13 @@ def is_away(error: Exception) -> bool:
     return isinstance(error, OperationalError | InterfaceError | OSError | TimeoutError) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     )
+
+
+def is_full(error: Exception) -> bool:
+    """Whether there was no room on the disk."""
+    original: Any = getattr(error, "orig", None) or error
+    code = getattr(original, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_FULL or getattr(original, "sqlstate", None) == "53100"
 
 
 def cause(error: Exception) -> str:

@@ -63,6 +63,20 @@ class PostgresDatabase:
         """The same, on another connection."""
         return await self.write(transaction)
 
+    @property
+    def inode(self) -> None:
+        """None: there is no file."""
+
+    def has_room(self, size: int) -> bool:
+        """The server says so itself when it comes to that."""
+        return True
+
+    def spend_reserve(self) -> None:
+        """There is none."""
+
+    def keep_reserve(self) -> None:
+        """The server's disk is not ours."""
+
     async def watch(self, heard: Callable[[str], None]) -> None:
         """LISTEN, again and again when the server goes away. What is not heard is found a second later."""
 

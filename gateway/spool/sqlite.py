@@ -7,24 +7,46 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, NoReturn, TypeVar
 
+import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
-from gateway.spool.engine import StoreInUse, on_connect
+from gateway.spool.engine import StoreInUse, cause, on_connect
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
+
+RESERVE = 4 * 1024 * 1024
+_BROKEN = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_DIR_FSYNC,
+        sqlite3.SQLITE_IOERR_READ,
+        sqlite3.SQLITE_IOERR_WRITE,
+    }
+)
+"""The disk fails. A second fsync may succeed although the pages of the first are gone (reliability, row 6)."""
 
 
 class SqliteDatabase:
     """``path`` is the file. Its folder is made when it does not exist."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, min_free: int = 0) -> None:
         self.path = Path(url.database or "")
+        self._min_free = min_free
+        self._reserve = self.path.with_name(self.path.name + ".reserve")
         self._lock_file: IO[str] | None = None
         # IMMEDIATE: a transaction that reads and then writes must not find, at its first write, that
         # another process has written in between.
@@ -59,8 +81,35 @@ class SqliteDatabase:
 
     def run_now(self, transaction: Callable[[Connection], T], write: bool = True) -> T:
         """The same in the calling thread."""
-        with self._engines[write].begin() as connection:
-            return transaction(connection)
+        try:
+            with self._engines[write].begin() as connection:
+                return transaction(connection)
+        except DatabaseError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) in _BROKEN:
+                _die(self.path, error)
+            raise
+
+    @property
+    def inode(self) -> int:
+        """Of the file."""
+        return self.path.stat().st_ino
+
+    def has_room(self, size: int) -> bool:
+        """With ``min_free`` to spare: the relay must be able to write down what providers answer."""
+        disk = os.statvfs(self.path.parent)
+        return disk.f_bavail * disk.f_frsize >= self._min_free + size
+
+    def spend_reserve(self) -> None:
+        """Give up the file that keeps the space."""
+        if self._reserve.exists():
+            log.error("store.reserve_spent", path=str(self._reserve), alert=True)
+            self._reserve.unlink(missing_ok=True)
+
+    def keep_reserve(self) -> None:
+        """Some answers' worth of space, while there is plenty."""
+        if self._min_free and not self._reserve.exists() and self.has_room(RESERVE):
+            with suppress(OSError), self._reserve.open("xb") as file:  # another process may do the same
+                os.posix_fallocate(file.fileno(), 0, RESERVE)
 
     async def watch(self, heard: Callable[[str], None]) -> None:
         """Nobody tells: processes on one file look again each second."""
@@ -80,6 +129,12 @@ class SqliteDatabase:
         if self._lock_file is not None:
             self._lock_file.close()
             self._lock_file = None
+
+
+def _die(path: Path, error: DatabaseError) -> NoReturn:
+    """As in a crash: whoever starts next reads what is really on the disk."""
+    log.critical("store.broken", path=str(path), why=cause(error), alert=True)
+    os._exit(os.EX_IOERR)
 
 
 def lock(path: Path) -> IO[str]:

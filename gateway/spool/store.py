@@ -21,22 +21,22 @@ T = TypeVar("T")
 class Store:
     """``put``, ``confirm`` and ``settle`` are the hot paths and commit in groups; the rest are single transactions."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, min_free: int = 0) -> None:
         parsed = make_url(url)
         is_embedded = parsed.get_backend_name() == "sqlite"
-        self.database: Database = SqliteDatabase(parsed) if is_embedded else PostgresDatabase(parsed)
+        self.database: Database = SqliteDatabase(parsed, min_free) if is_embedded else PostgresDatabase(parsed)
         self.put: Batch[StoredMail, Put] = Batch(self.database, put)
         self.confirm: Batch[str, None] = Batch(self.database, confirm)
         self.settle: Batch[Settlement, bool] = Batch(self.database, settle)
 
     @classmethod
-    async def open(cls, url: str, *, exclusive: bool) -> Store:
-        """Open and bring the schema up to date. ``exclusive`` is for the daemon.
+    async def open(cls, url: str, *, exclusive: bool, min_free: int = 0) -> Store:
+        """Open and bring the schema up to date. ``exclusive`` is for the daemon; ``min_free`` are bytes of the disk.
 
         Raises ``StoreInUse`` when another daemon has the file, ``SchemaTooNew`` when a newer version
         of the gateway wrote it, and what ``is_away`` knows when the server cannot be reached.
         """
-        store = cls(url)
+        store = cls(url, min_free)
         try:
             await store.database.open(exclusive=exclusive)
             await store.write(migrations.upgrade)

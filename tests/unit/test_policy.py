@@ -252,13 +252,13 @@ CLOSED = Refusal(PROVIDER_CLOSED, {"code": 6, "text": "x"})
 def test_settlement(
     attempt: Attempt, outcome: Outcome, state: State, provider: str, due_at: float | None, notify: bool
 ) -> None:
-    terms = Terms(RetryPolicy(jitter=0.0), resolvable=True, now=100.0, boot_seconds=1000.0, chance=0.0)
+    terms = Terms(RetryPolicy(jitter=0.0), resolvable=True, window_s=70.0, now=100.0, boot_seconds=1000.0, chance=0.0)
     result = settlement(attempt, outcome, terms)
     assert (result.state, result.provider, result.due_at, result.notify) == (state, provider, due_at, notify)
 
 
 def test_without_a_window_a_lost_answer_is_final() -> None:
-    terms = Terms(RetryPolicy(), resolvable=False, now=100.0, boot_seconds=1000.0, chance=0.0)
+    terms = Terms(RetryPolicy(), resolvable=False, window_s=None, now=100.0, boot_seconds=1000.0, chance=0.0)
     result = settlement(FIRST, Uncertain("x"), terms)
     assert (result.event, result.due_at, result.notify) == (Event.LOSE, None, True)
     assert result.refusal is not None
