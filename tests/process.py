@@ -137,15 +137,16 @@ class Program:
     async def kill(self) -> None:
         """kill -9, as a power cut does to a process."""
         self.process.send_signal(signal.SIGKILL)
-        await self._ended()
+        await self.ended()
 
     async def stop(self) -> int:
         """TERM. The exit code."""
         with suppress(ProcessLookupError):
             self.process.terminate()
-        return await self._ended()
+        return await self.ended()
 
-    async def _ended(self) -> int:
+    async def ended(self) -> int:
+        """Its exit code, once it has ended."""
         async with asyncio.timeout(30):
             code = await self.process.wait()
             if self._reader is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import os
 import random
 import signal
 import sys
@@ -92,9 +93,10 @@ class Traced:
     changes: dict[str, Any]
 
 
+on_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+
+
 async def traced(folder: Path, store_url: str, *, safe: bool) -> Traced:
-    if not store_url.startswith("sqlite"):
-        pytest.skip("the order is shown on SQLite's own files")
     (folder / "unsafe.py").write_text(UNSAFE)
     wrapper = () if safe else (sys.executable, str(folder / "unsafe.py"))
     async with provider() as sandbox, smarthost() as host:
@@ -117,6 +119,7 @@ async def traced(folder: Path, store_url: str, *, safe: bool) -> Traced:
     return Traced(read_trace(folder / "trace"), queue_ids, before, changes)
 
 
+@on_sqlite  # the order is shown on its own files
 @pytest.mark.parametrize("safe", [True, False], ids=["as it is", "without sync"])
 async def test_a_250_is_said_after_the_sync(tmp_path: Path, store_url: str, safe: bool) -> None:
     """Then the power fails: the mail is in what the disk has, if and only if the program syncs."""
@@ -144,16 +147,15 @@ async def _after_power_loss(trace: Traced, queue_id: str, folder: Path) -> list[
 # ── the disk says no ─────────────────────────────────────────────────────────────────────────────
 
 
+@on_sqlite
 @pytest.mark.parametrize("dies", [False, True], ids=["lives on", "is killed"])
-@pytest.mark.parametrize("fault", ["fdatasync:EIO", "pwrite64:ENOSPC", *(["pwrite64:EIO"] if SOAK else [])])
-async def test_no_250_when_the_disk_fails(tmp_path: Path, store_url: str, fault: str, dies: bool) -> None:
+async def test_no_250_when_the_disk_is_full(tmp_path: Path, store_url: str, dies: bool) -> None:
     """The client keeps the mail; when it comes again, it becomes one SMS, whatever the failed try has left behind."""
-    call, error = fault.split(":")
     async with chain(tmp_path, store_url, "reject") as one:
         mail = one.new_mail()
-        async with strace(one.gateway.process.pid, *inject(call, f"error={error}")):
+        async with strace(one.gateway.process.pid, *inject("pwrite64", "error=ENOSPC")):
             assert not await asyncio.to_thread(mail.send, one.gateway.port())
-        assert mail.answers[0].startswith("451 4.3.0"), mail.answers
+        assert mail.answers[0].startswith("452 4.3.1 BUSY"), mail.answers
         if dies:
             await one.gateway.kill()
             one.gateway = await Program.start(one.config)
@@ -162,6 +164,23 @@ async def test_no_250_when_the_disk_fails(tmp_path: Path, store_url: str, fault:
         await one.judge()
 
 
+@on_sqlite
+@pytest.mark.parametrize("call", ["fdatasync", *(["pwrite64"] if SOAK else [])])
+async def test_no_second_sync_when_the_disk_fails(tmp_path: Path, store_url: str, call: str) -> None:
+    """The process ends, as in a crash, and the next one reads what is really on the disk."""
+    async with chain(tmp_path, store_url, "reject") as one:
+        mail = one.new_mail()
+        async with strace(one.gateway.process.pid, *inject(call, "error=EIO")):
+            assert not await asyncio.to_thread(mail.send, one.gateway.port())
+            assert await one.gateway.ended() == os.EX_IOERR
+        assert (await one.gateway.event("store.broken"))["alert"]
+        one.gateway = await Program.start(one.config)
+        await one.until_acknowledged(mail)
+        await one.told(mail)
+        await one.judge()
+
+
+@on_sqlite
 async def test_an_answer_that_the_disk_refused(tmp_path: Path, store_url: str) -> None:
     """The disk is full for a moment, just when the provider answers. A job must not hang until somebody restarts."""
     async with chain(tmp_path, store_url, "reject") as one:
