@@ -7,8 +7,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import structlog
 import uvloop
@@ -79,6 +79,7 @@ class Daemon:
         self._run(keeper.beat(self._presence))
         self._run(keeper.remember(self._memory))
         self._run(keeper.expire(self.store))
+        self._run(keeper.prune(self.store, settings.retention.texts, settings.retention.records))
         self._run(self.store.database.watch(lambda name: self._wake([name])))
         if settings.replies is not None:
             hostname, owner = settings.server.hostname, self._presence.id
@@ -150,6 +151,7 @@ class Daemon:
             log.error("config.refused", why=f"changed, but only a restart applies it: {', '.join(fixed)}", alert=True)
             return
         self._configuration = self.intake.configuration = fresh
+        self._run(self._presence.beat())  # so that everybody can see it
         log.info("config.reloaded", accounts=len(fresh.directory.accounts))
 
     async def serve(self) -> None:
@@ -158,10 +160,11 @@ class Daemon:
         await self.start()
         doors = {door.settings.name: door.where for door in self.listeners}
         log.info("gateway.ready", version=__version__, listeners=doors)
-        notify("READY=1")
-        await self.wait()
-        notify("STOPPING=1")
-        await self.stop()
+        with pid_file(self._configuration):
+            notify("READY=1")
+            await self.wait()
+            notify("STOPPING=1")
+            await self.stop()
 
     def listen_for_signals(self) -> None:
         """TERM and INT end ``wait``, HUP reloads."""
@@ -218,6 +221,17 @@ async def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
         raise ConfigError(f"{where}: {cause(error)}; start the database, or mend the URL") from None
 
 
+@contextmanager
+def pid_file(configuration: Configuration) -> Iterator[None]:
+    """For ``email2sms reload``: who takes the signals."""
+    configuration.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    configuration.pid_file.write_text(f"{os.getpid()}\n")
+    try:
+        yield
+    finally:
+        configuration.pid_file.unlink(missing_ok=True)
+
+
 def cannot_bind(configuration: Configuration, key: str, value: str, error: OSError) -> ConfigError:
     """A socket that cannot be had, in words."""
     why = os.strerror(error.errno) if error.errno else str(error)
@@ -243,7 +257,7 @@ def smarthost(configuration: Configuration) -> Smarthost:
 
 def needs_restart(old: Configuration, new: Configuration) -> list[str]:
     """The sections that a running process cannot change."""
-    sections = ("server", "store", "listeners", "providers", "replies", "relay", "console", "log")
+    sections = ("server", "store", "listeners", "providers", "replies", "relay", "retention", "console", "log")
     return [name for name in sections if getattr(old.settings, name) != getattr(new.settings, name)]
 
 

@@ -22,7 +22,7 @@ import uvloop
 from sqlalchemy import make_url
 
 from gateway import __version__
-from gateway.daemon import DRAIN_S, Daemon, cannot_bind, needs_restart, notify, open_store
+from gateway.daemon import DRAIN_S, Daemon, cannot_bind, needs_restart, notify, open_store, pid_file
 from gateway.service.presence import bury_all
 from gateway.settings.document import ConfigError
 from gateway.settings.load import Configuration, load
@@ -77,8 +77,9 @@ class Supervisor:
             self._bind()
             for number in range(self._configuration.processes):
                 self._start(number)
-            while self._workers or (self._restart_at and self._stopping_since is None):
-                self._turn(signals)
+            with pid_file(self._configuration):
+                while self._workers or (self._restart_at and self._stopping_since is None):
+                    self._turn(signals)
         finally:
             for listener in self._configuration.settings.listeners:
                 release(listener, self._sockets.get(listener.name, []))

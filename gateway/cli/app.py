@@ -30,6 +30,7 @@ def _options(
 
 
 app.command()(serve.serve)
+app.command()(serve.reload)
 app.command()(demo.demo)
 app.command()(configure.init)
 app.command("check-config")(configure.check_config)

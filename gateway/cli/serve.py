@@ -8,7 +8,12 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.common import ConfigOption, configuration
+from gateway.cli.common import ConfigOption, configuration, store_of
+from gateway.service import reload as service
+from gateway.service.reload import NotRunning, NotTaken
+from gateway.settings.load import Configuration
+
+RELOAD_S = 10.0
 
 
 def serve(config: ConfigOption = None) -> None:
@@ -23,6 +28,25 @@ def serve(config: ConfigOption = None) -> None:
 
         raise typer.Exit(Supervisor(loaded).run())
     daemon.run(loaded)
+
+
+def reload(config: ConfigOption = None) -> None:
+    """Have the running gateway read accounts, dialects and routes again: all or nothing, in every process."""
+    loaded = configuration(config)
+    try:
+        count = asyncio.run(_reload(loaded))
+    except NotRunning:
+        typer.echo(f"no gateway runs with {loaded.path} on this machine", err=True)
+        raise typer.Exit(1) from None
+    except NotTaken:
+        typer.echo("the gateway goes on with the files as they were; its log says why (config.refused)", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"reloaded by {count} process{'es' if count > 1 else ''}")
+
+
+async def _reload(loaded: Configuration) -> int:
+    async with store_of(loaded) as store:
+        return await service.reload(loaded, store, RELOAD_S)
 
 
 def sandbox(

@@ -21,6 +21,7 @@ log = structlog.get_logger()
 LOOK_AGAIN_S = 1.0
 BEAT_EVERY_S = 3.0
 REMEMBER_EVERY_S = 2.0
+PRUNE_EVERY_S = 60.0
 EXPIRE_EVERY_S = 5.0
 AFTER_FAULT_S = 5.0
 
@@ -54,6 +55,16 @@ async def remember(memory: Memory) -> None:
             await memory.advance()
         except Exception:
             log.exception("relay.fault", what="epoch")
+
+
+async def prune(store: Store, texts_s: float, records_s: float) -> None:
+    """Until cancelled."""
+    while True:
+        try:
+            await upkeep.prune(store, time.time(), texts_s, records_s)
+        except Exception:
+            log.exception("relay.fault", what="retention")
+        await asyncio.sleep(PRUNE_EVERY_S)
 
 
 async def expire(store: Store) -> None:

@@ -42,8 +42,8 @@ class Presence:
         self._store = store
         self._configuration = configuration
         self._clock = clock
-        self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-        self._place = f"{self._boot_id} {Path('/proc/self/ns/pid').readlink()}"
+        self._place = place()
+        self._boot_id = self._place.partition(" ")[0]
         self._pid = os.getpid()
         self._seen: dict[str, _Seen] = {}
         self.id = secrets.token_hex(8)
@@ -100,6 +100,12 @@ async def bury_all(store: Store, now: float) -> None:
 
     for job in await store.write(transaction):
         log.warning("sms.uncertain", job=job.id, why=STOPPED)
+
+
+def place() -> str:
+    """Boot id and PID namespace: processes with the same can see each other."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return f"{boot_id} {Path('/proc/self/ns/pid').readlink()}"
 
 
 def _ticks(pid: int) -> int | None:

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import structlog
 
-from gateway.spool import recovery
+from gateway.spool import recovery, retention
 from gateway.spool.store import Store
 from gateway.verdicts import VALIDITY_PASSED, Refusal
 
 log = structlog.get_logger()
+
+
+async def prune(store: Store, now: float, texts_s: float, records_s: float) -> None:
+    """Erase what has been kept long enough, in steps that let other writes in between."""
+    for what, transaction in (
+        ("texts", lambda connection: retention.erase_texts(connection, now - texts_s)),
+        ("records", lambda connection: retention.delete_records(connection, now - records_s)),
+    ):
+        total = 0
+        while count := await store.write(transaction):
+            total += count
+            if count < retention.AT_ONCE:
+                break
+        if total:
+            log.info("store.pruned", what=what, count=total)
 
 
 async def expire(store: Store, now: float) -> None:

@@ -59,6 +59,11 @@ class Configuration:
         return (self.path.parent / self.settings.server.data_dir).resolve()
 
     @property
+    def pid_file(self) -> Path:
+        """Of the process that takes TERM and HUP."""
+        return self.data_dir / "email2sms.pid"
+
+    @property
     def epoch_file(self) -> Path:
         """Absolute."""
         given = self.settings.server.epoch_file

@@ -211,6 +211,13 @@ class RelaySettings(Strict):
     )
 
 
+class RetentionSettings(Strict):
+    """How long the store keeps what is done."""
+
+    texts: Seconds = Field(7 * 86400.0, description="The words of SMS and mails.")
+    records: Seconds = Field(365 * 86400.0, description="Everything else: numbers, states, trails.")
+
+
 class ConsoleSettings(Strict):
     """The web page. In this version: the sandbox's handsets."""
 
@@ -236,6 +243,7 @@ class GatewaySettings(Strict):
     accounts_file: Path = Field(Path("accounts.yaml"), description="Who may send.")
     replies: RepliesSettings | None = None
     relay: RelaySettings = RelaySettings.model_construct()
+    retention: RetentionSettings = RetentionSettings.model_construct()
     console: ConsoleSettings | None = None
     log: LogSettings = LogSettings.model_construct()
 

@@ -120,6 +120,8 @@ def apply(connection: Connection, job_id: str, event: Event, now: float) -> Stat
     if row is None or not row.route:  # without a route: refused before sending, there is nothing to send
         return None
     state = after(State(row.state), event)
+    if state is State.QUEUED and row.text is None:  # erased by the retention
+        return None
     due_at = now if state is State.QUEUED else None
     changes: dict[str, Any] = {"state": state.value, "due_at": due_at, "updated_at": now, "why": f"{event.value}"}
     if event is Event.RETRY:

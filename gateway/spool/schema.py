@@ -30,6 +30,8 @@ metadata = MetaData()
 # (``due_at IS NOT NULL`` needs no repeating: it follows from ``due_at <= ?``.)
 OPEN = "state IN ('queued', 'submitting', 'held', 'uncertain')"
 PENDING = "state = 'pending'"
+WITH_TEXT = "text IS NOT NULL"
+WITH_COPY = "copy IS NOT NULL"
 TAKEN = "state = 'pending' AND owner IS NOT NULL"
 OPEN_REPORT = "state = 'pending' AND message IS NULL"
 
@@ -66,6 +68,7 @@ mails = Table(
     Column("dedup_key", LargeBinary, unique=True),
     Column("copy", Text),  # header and text with the credential masked
     Index("mails_received", "received_at"),
+    Index("mails_copy", "received_at", **_where(WITH_COPY)),
 )
 
 jobs = Table(
@@ -102,6 +105,7 @@ jobs = Table(
     Column("told", Boolean, nullable=False, server_default=false()),
     Index("jobs_mail", "mail_id"),
     Index("jobs_created", "created_at"),
+    Index("jobs_text", "created_at", **_where(WITH_TEXT)),
     Index("jobs_fingerprint", "fingerprint"),
     Index("jobs_provider_id", "provider_id", **_where("provider_id IS NOT NULL")),
     Index("jobs_due", "provider", "state", "due_at", **_where("due_at IS NOT NULL")),

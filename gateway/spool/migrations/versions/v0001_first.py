@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("jobs_created", "jobs", ["created_at"], unique=False)
+    op.create_index("jobs_text", "jobs", ["created_at"], unique=False, **_where("text IS NOT NULL"))
     op.create_index(
         "jobs_due",
         "jobs",
@@ -115,6 +116,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("dedup_key"),
     )
     op.create_index("mails_received", "mails", ["received_at"], unique=False)
+    op.create_index("mails_copy", "mails", ["received_at"], unique=False, **_where("copy IS NOT NULL"))
     op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

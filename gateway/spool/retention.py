@@ -1,0 +1,41 @@
+"""What is too old to be kept: texts first, later everything about a mail."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, delete, exists, select, text, update
+
+from gateway.lifecycle import State
+from gateway.spool.schema import WITH_COPY, WITH_TEXT, attempts, jobs, mails, outbox, trail, usage
+
+AT_ONCE = 1000
+"""Other writes wait meanwhile."""
+_WAITING = [state.value for state in (State.QUEUED, State.SUBMITTING, State.HELD)]
+
+
+def erase_texts(connection: Connection, before: float) -> int:
+    """The words of SMS and mails that came before then, but for what still waits. Fewer than ``AT_ONCE``: all done."""
+    is_done = jobs.c.state.not_in(_WAITING)
+    old = select(jobs.c.id).where(text(WITH_TEXT), jobs.c.created_at < before, is_done).limit(AT_ONCE)
+    erased = connection.execute(update(jobs).where(jobs.c.id.in_(old)).values(text=None)).rowcount
+    waits = exists().where(jobs.c.mail_id == mails.c.id, jobs.c.state.in_(_WAITING))
+    copied = select(mails.c.id).where(text(WITH_COPY), mails.c.received_at < before, ~waits).limit(AT_ONCE)
+    blanked = connection.execute(update(mails).where(mails.c.id.in_(copied)).values(copy=None)).rowcount
+    return max(erased, blanked)
+
+
+def delete_records(connection: Connection, before: float) -> int:
+    """Everything about mails that came before then, but for those of which something still waits."""
+    waits = exists().where(jobs.c.mail_id == mails.c.id, jobs.c.state.in_(_WAITING))
+    old = select(mails.c.id).where(mails.c.received_at < before, ~waits).order_by(mails.c.received_at).limit(AT_ONCE)
+    ids = list(connection.execute(old).scalars())
+    if ids:
+        theirs = select(jobs.c.id).where(jobs.c.mail_id.in_(ids))
+        connection.execute(delete(attempts).where(attempts.c.job_id.in_(theirs)))
+        for table in (jobs, trail, outbox):
+            connection.execute(delete(table).where(table.c.mail_id.in_(ids)))
+        connection.execute(delete(mails).where(mails.c.id.in_(ids)))
+    day = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%d")
+    connection.execute(delete(usage).where(usage.c.period < day))
+    return len(ids)
