@@ -12,6 +12,7 @@ from dataclasses import replace
 import structlog
 
 from gateway.model import Attempt, Deferred, Outcome, Rejected, Scope, Submitted, Uncertain
+from gateway.policy.circuit import THRESHOLD, Circuit
 from gateway.policy.retry import RetryPolicy
 from gateway.providers.http import HttpUpstream
 from gateway.service.settlement import RESOLVE_WITHIN_S, Terms, settlement
@@ -56,13 +57,16 @@ class Dispatch:
         self._clock = clock
         self._in_flight: set[str] = set()
         self._claim_unknown = False
+        self._circuit = Circuit()
 
     async def claim(self, slots: int) -> list[list[Attempt]]:
         """Due jobs, committed as ``submitting``, in groups that share a request."""
         if self._claim_unknown:
             await self._hand_back()
+        if self._circuit.is_open(time.monotonic()):
+            await self._reroute()
         self._claim_unknown = True
-        who = self._who()
+        who, slots = self._who(), self._circuit.slots(slots)
         attempts = await self._store.write(lambda c: claims.claim(c, self._terms, slots, self._clock(), who))
         self._claim_unknown = False
         if attempts:
@@ -77,6 +81,10 @@ class Dispatch:
             lambda c: recovery.hand_back(c, self.name, owner, in_flight, self._clock())
         ):
             log.warning("sms.handed_back", job=job_id, provider=self.name)
+
+    async def _reroute(self) -> None:
+        for job_id in await self._store.write(lambda c: recovery.reroute(c, self.name, self._clock())):
+            log.info("sms.rerouted", job=job_id, provider=self.name)
 
     async def next_due(self) -> float | None:
         """Seconds from now until there is work; None when the queue is empty. Never negative."""
@@ -116,8 +124,17 @@ class Dispatch:
             _log(attempt, outcome, item.state.value, won)
         for outcome in outcomes:
             if isinstance(outcome, Deferred) and outcome.scope is Scope.PROVIDER:
-                await self.pause(outcome.why)
+                await self.pause(outcome.why, self._pause_s)
                 return
+        await self._watch(outcomes[0])
+
+    async def _watch(self, outcome: Outcome) -> None:
+        """A provider that fails again and again is left alone; lost answers are still asked for."""
+        out_of_reach = isinstance(outcome, Deferred) and outcome.scope is Scope.ROUTE
+        failed = out_of_reach or isinstance(outcome, Uncertain)
+        if pause_s := self._circuit.record(failed, time.monotonic()):
+            assert isinstance(outcome, Deferred | Uncertain)
+            await self.pause(f"{THRESHOLD} calls in a row failed: {outcome.why}", pause_s)
 
     async def _record(self, item: Settlement) -> bool:
         """Until the store has it: what the provider said must not be forgotten because a disk is full. When an
@@ -134,11 +151,11 @@ class Dispatch:
                 log.error("relay.unrecorded", alert=True, **values)  # noqa: TRY400 (its text holds the SMS)
                 await asyncio.sleep(AFTER_FAULT_S)
 
-    async def pause(self, why: str) -> None:
-        """The account is stopped: keep its messages, ask again later, and say so."""
-        until = self._clock() + self._pause_s
+    async def pause(self, why: str, pause_s: float) -> None:
+        """Keep its messages, ask again later, and say so."""
+        until = self._clock() + pause_s
         await self._store.write(lambda connection: pace.pause(connection, self.name, until, why))
-        log.error("provider.paused", provider=self.name, why=why, seconds=self._pause_s, alert=True)
+        log.error("provider.paused", provider=self.name, why=why, seconds=pause_s, alert=True)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -53,16 +53,18 @@ class ProviderTerms:
 def claim(connection: Connection, terms: ProviderTerms, slots: int, now: float, who: Claimant) -> list[Attempt]:
     """Up to ``slots`` due jobs of the provider, each now ``submitting``.
 
-    The rate is shared by all processes on the store. A job whose request would equal another's inside the
+    The rate and a pause are shared by all processes on the store. A job whose request would equal another's inside the
     provider's duplicate window is put off until the window has passed.
     """
     if who.owner and not is_known(connection, who.owner):
         return []  # frozen for so long that the others have given it up; its next beat makes it known again
-    calls, free_since = pace.allowance(connection, terms.name, terms.rate, now)
+    provider = pace.locked(connection, terms.name)
+    paused = provider.paused_until is not None and provider.paused_until > now
+    calls, free_since = pace.allowance(connection, provider, terms.rate, now)
     wanted, look_at = min(slots, calls), min(slots, calls)
     claimed: list[Attempt] = []
     while wanted > 0:
-        due = _due(connection, terms.name, look_at, now, who)
+        due = _due(connection, terms.name, look_at, now, who, lost_only=paused)
         taken = _take(connection, terms, _outside_window(connection, terms, due, now)[:wanted], now, who)
         claimed += taken
         wanted -= len(taken)
@@ -138,11 +140,15 @@ _DUE_FRESH = _DUE.where(jobs.c.expires_at > bindparam("now"))
 """What is past its validity is not sent any more; ``expire`` finds it. Asking for a lost answer sends nothing new."""
 
 
-def _due(connection: Connection, provider: str, limit: int, now: float, who: Claimant) -> Sequence[Row[Any]]:
-    """Lost answers first, for their time is short; then the oldest."""
+def _due(
+    connection: Connection, provider: str, limit: int, now: float, who: Claimant, *, lost_only: bool
+) -> Sequence[Row[Any]]:
+    """Lost answers first, for their time is short; then the oldest. A pause stops only what would be sent anew."""
     usual = {"provider": provider, "now": now}
     lost = {"state": State.UNCERTAIN.value, "boot": who.boot_id, "overdue": now - OVERDUE_S, "limit": limit}
     rows = list(connection.execute(_DUE_LOST, usual | lost))
+    if lost_only:
+        return rows
     fresh = {"state": State.QUEUED.value, "limit": limit - len(rows)}
     return [*rows, *connection.execute(_DUE_FRESH, usual | fresh)]
 

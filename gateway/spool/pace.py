@@ -10,25 +10,7 @@ from gateway.spool.engine import insert_missing
 from gateway.spool.schema import providers
 
 
-def allowance(connection: Connection, name: str, rate: float | None, now: float) -> tuple[int, float]:
-    """Calls that may start now, and since when they have been saved up: at most one second's worth at once.
-
-    None while the provider is paused.
-    """
-    row = _provider(connection, name)
-    if row.paused_until is not None and row.paused_until > now:
-        return 0, now
-    if rate is None:
-        return 1_000_000, now
-    free_since = row.next_free_at
-    if free_since > now:  # the clock was set back; until it has caught up nobody may wait
-        spend(connection, name, now)
-        free_since = now
-    free_since = max(free_since, now - max(1.0, rate) / rate)
-    return int((now - free_since) * rate + 1e-6), free_since
-
-
-def _provider(connection: Connection, name: str) -> Row[Any]:
+def locked(connection: Connection, name: str) -> Row[Any]:
     """The provider's row, locked: its jobs are claimed by one process at a time, which makes the rate exact
     and lets each claim see the requests that were made just before."""
     query = select(providers).where(providers.c.name == name).with_for_update()
@@ -39,6 +21,18 @@ def _provider(connection: Connection, name: str) -> Row[Any]:
     return row
 
 
+def allowance(connection: Connection, row: Row[Any], rate: float | None, now: float) -> tuple[int, float]:
+    """Calls that may start now, and since when they have been saved up: at most one second's worth at once."""
+    if rate is None:
+        return 1_000_000, now
+    free_since = row.next_free_at
+    if free_since > now:  # the clock was set back; until it has caught up nobody may wait
+        spend(connection, row.name, now)
+        free_since = now
+    free_since = max(free_since, now - max(1.0, rate) / rate)
+    return int((now - free_since) * rate + 1e-6), free_since
+
+
 def spend(connection: Connection, provider: str, next_free_at: float) -> None:
     """Calls were handed out up to then."""
     connection.execute(update(providers).where(providers.c.name == provider).values(next_free_at=next_free_at))
@@ -46,5 +40,5 @@ def spend(connection: Connection, provider: str, next_free_at: float) -> None:
 
 def pause(connection: Connection, provider: str, until: float | None, why: str) -> None:
     """Stop handing out the provider's jobs until then; None resumes."""
-    _provider(connection, provider)
+    locked(connection, provider)
     connection.execute(update(providers).where(providers.c.name == provider).values(paused_until=until, paused_why=why))

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, sele
 from gateway.lifecycle import State
 from gateway.model import Job, Note
 from gateway.spool.claims import job_of
+from gateway.spool.engine import announce
 from gateway.spool.outbox import ask_for_reports
-from gateway.spool.schema import OPEN, attempts, jobs, trail
+from gateway.spool.schema import OPEN, attempts, jobs, providers, trail
 from gateway.spool.settle import FINISH, trail_row
 from gateway.verdicts import ANSWER_LOST, Refusal
 
@@ -107,6 +108,39 @@ _HAND_BACK = (
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
     .values(state=bindparam("back"), due_at=bindparam("at"), updated_at=bindparam("at"))
+)
+
+
+def reroute(connection: Connection, provider: str, now: float) -> list[str]:
+    """Jobs that wait for a provider that is out of reach go to the next of their route that is not paused.
+
+    Only what is queued: nobody has taken it.
+    """
+    paused = set(connection.execute(select(providers.c.name).where(providers.c.paused_until > now)).scalars())
+    waiting = connection.execute(
+        select(jobs.c.id, jobs.c.route)
+        .where(jobs.c.provider == provider, jobs.c.state == State.QUEUED.value, jobs.c.due_at.is_not(None))
+        .order_by(jobs.c.due_at)
+        .limit(REROUTE_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    moves = []
+    for row in waiting:
+        later = row.route[row.route.index(provider) + 1 :] if provider in row.route else row.route
+        if free := [name for name in later if name not in paused]:
+            moves.append({"job": row.id, "to": free[0], "at": now})
+    if moves:
+        connection.execute(_REROUTE, moves)
+        for name in {move["to"] for move in moves}:
+            announce(connection, name)
+    return [move["job"] for move in moves]
+
+
+REROUTE_AT_ONCE = 500
+_REROUTE = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(provider=bindparam("to"), due_at=bindparam("at"), updated_at=bindparam("at"), tries=0)
 )
 
 

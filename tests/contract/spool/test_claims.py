@@ -470,3 +470,31 @@ async def test_nobody_is_told_who_may_not_or_need_not_be(store: Store, reply_to:
     await store.settle(settled(attempt, Event.NACK, refusal=LOST, notify=notify))
     assert await value(store, "select count(*) from outbox") == 0
     assert await store.read(outbox.next_due) is None
+
+
+# ── out of reach ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_pause_does_not_stop_asking_for_lost_answers(store: Store) -> None:
+    """Asking sends nothing new, and its time is short."""
+    await put_jobs(store, 2)
+    (first,) = await claim(store, slots=1, terms=WINDOWED)
+    await store.settle(settled(first, Event.LOSE, due_at=NOW + 2))
+    await store.write(lambda c: pace.pause(c, "main", NOW + 60, "down"))
+    (repeat,) = await claim(store, at=NOW + 2, terms=WINDOWED)
+    assert (repeat.job.id, repeat.repeats) == (first.job.id, True)
+
+
+async def test_what_waits_for_a_provider_out_of_reach_goes_to_the_next(store: Store) -> None:
+    queued, lost = await put_jobs(store, 2, route=("main", "spare", "last"))
+    await put_jobs(store, 1, route=("main",))
+    (attempt,) = await claim(store, slots=1, terms=WINDOWED)
+    await store.settle(settled(attempt, Event.LOSE, due_at=NOW + 2))
+    taken, other = attempt.job.id, lost if attempt.job.id == queued else queued
+    await store.write(lambda c: pace.pause(c, "main", NOW + 60, "down"))
+    await store.write(lambda c: pace.pause(c, "spare", NOW + 60, "down"))
+    assert await store.write(lambda c: recovery.reroute(c, "main", NOW + 1)) == [other]
+    assert (await job(store, other)).provider == "last"
+    assert (await job(store, taken)).provider == "main"  # it may have been sent: nobody else gets it
+    assert len(await claim(store, at=NOW + 1, terms=ProviderTerms("last"))) == 1
+    assert await store.write(lambda c: recovery.reroute(c, "last", NOW + 1)) == []
