@@ -32,6 +32,7 @@ from gateway.service.presence import Presence, bury_all
 from gateway.settings.document import ConfigError
 from gateway.settings.load import Configuration, load
 from gateway.settings.schema import host_and_port
+from gateway.smtp.limits import Budget
 from gateway.smtp.server import Listener
 from gateway.spool.claims import ProviderTerms
 from gateway.spool.engine import StoreInUse, cause, is_away
@@ -72,8 +73,9 @@ class Daemon:
         self._workers = {name: self._worker(name) for name in settings.providers}
         self._credentials = Credentials()
         self.intake = Intake(self._configuration, self.store, self._credentials, self._wake)
+        budget, tls = Budget(settings.server.max_buffered), self._configuration.tls
         self.listeners = [
-            Listener(listener, self.intake, settings.server.hostname, self._configuration.tls.get(listener.name))
+            Listener(listener, self.intake, settings.server.hostname, tls.get(listener.name), budget)
             for listener in settings.listeners
         ]
         self._run(keeper.beat(self._presence))

@@ -82,6 +82,11 @@ class ServerSettings(Strict):
         le=64,
         description="Processes that share the listeners; 0: one for each core. Limits of a listener hold in each.",
     )
+    max_buffered: int = Field(
+        268_435_456,
+        ge=1_048_576,
+        description="Bytes of mails that one process receives at one time; more are put off (421).",
+    )
     repeat_window: Seconds = Field(
         5 * 86400.0,
         description="The same mail again (Message-ID, envelope and content) within this time is one message.",

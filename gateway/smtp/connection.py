@@ -19,7 +19,7 @@ from aiosmtpd.smtp import Session as AiosmtpdSession
 from gateway.policy.accounts import in_networks
 from gateway.service.intake import Intake
 from gateway.settings.schema import ListenerSettings
-from gateway.smtp.limits import ABORT_AFTER_S, Connections
+from gateway.smtp.limits import ABORT_AFTER_S, Budget, Connections
 
 log = structlog.get_logger()
 
@@ -41,6 +41,7 @@ class Terms:
     hostname: str
     tls: ssl.SSLContext | None
     connections: Connections
+    budget: Budget
 
     @property
     def is_local(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 
 BLOCK = 65536
 DISCARD = 4
@@ -25,11 +26,18 @@ class TooLarge(Exception):
         self.ended = ended
 
 
-async def read_data(reader: asyncio.StreamReader, limit: int, *, lf_ends: bool) -> bytes:
+class Crowded(Exception):
+    """Too much is being received at this moment."""
+
+
+async def read_data(
+    reader: asyncio.StreamReader, limit: int, *, lf_ends: bool, fits: Callable[[int], bool] = lambda size: True
+) -> bytes:
     """The raw text, dots still stuffed. What was pipelined behind it stays in the reader.
 
-    ``lf_ends``: a trusted device that ends its lines in LF may end the text so, too. Raises ``TooLarge``, and
-    ``asyncio.IncompleteReadError`` when the client goes away.
+    ``lf_ends``: a trusted device that ends its lines in LF may end the text so, too. ``fits`` is asked before so
+    many bytes are held. Raises ``TooLarge``, ``Crowded``, and ``asyncio.IncompleteReadError`` when the client goes
+    away.
     """
     held = bytearray(b"\r\n")  # a dot in the first line has a line end before it, too
     searched, discarded = 0, 0
@@ -52,6 +60,8 @@ async def read_data(reader: asyncio.StreamReader, limit: int, *, lf_ends: bool) 
         block = await reader.read(BLOCK)
         if not block:
             raise asyncio.IncompleteReadError(b"", None)
+        if not fits(len(held) + len(block)):
+            raise Crowded
         held += block
 
 

@@ -3,10 +3,51 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 ABORT_AFTER_S = 5.0
 """A client that has been told goodbye and does not read it is cut off after this long."""
+
+
+class Budget:
+    """Bytes of mails that are being received or judged at one time, all sessions of the process together."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    @contextmanager
+    def share(self) -> Iterator[Share]:
+        """One mail's part, given back at the end."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            share.resize(0)
+
+    def resize(self, before: int, after: int) -> bool:
+        """Whether the change fits. A part can always become smaller."""
+        if after > before and self._held - before + after > self._limit:
+            return False
+        self._held += after - before
+        return True
+
+
+class Share:
+    """What one mail holds of the budget."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._size = 0
+
+    def resize(self, size: int) -> bool:
+        """Whether the mail may be that large now."""
+        if not self._budget.resize(self._size, size):
+            return False
+        self._size = size
+        return True
 
 
 class Timed(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 from gateway.service.intake import Intake
 from gateway.settings.schema import ListenerSettings, host_and_port
 from gateway.smtp.connection import Connection, Terms
-from gateway.smtp.limits import Connections
+from gateway.smtp.limits import Budget, Connections
 from gateway.smtp.session import Session
 
 BACKLOG = 1024
@@ -28,10 +28,17 @@ logging.getLogger("mail.log").setLevel(logging.WARNING)
 class Listener:
     """One door of the configuration."""
 
-    def __init__(self, settings: ListenerSettings, intake: Intake, hostname: str, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        intake: Intake,
+        hostname: str,
+        tls: ssl.SSLContext | None,
+        budget: Budget,
+    ) -> None:
         self.settings = settings
         self._connections = Connections(settings.max_connections, settings.max_connections_per_client)
-        self._terms = Terms(settings, intake, hostname, tls, self._connections)
+        self._terms = Terms(settings, intake, hostname, tls, self._connections, budget)
         self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.Task[None] | None = None
 

@@ -14,7 +14,8 @@ from gateway.service.intake import Answer
 from gateway.smtp import address
 from gateway.smtp.auth import AuthConnection
 from gateway.smtp.connection import Goodbye, No, Terms
-from gateway.smtp.data import TooLarge, has_bare_line_ends, normalised, read_data, unstuffed
+from gateway.smtp.data import Crowded, TooLarge, has_bare_line_ends, normalised, read_data, unstuffed
+from gateway.smtp.limits import Share
 
 log = structlog.get_logger()
 
@@ -161,26 +162,37 @@ class Session(AuthConnection):
         self._reply("354 end with <CRLF>.<CRLF>")
         await self._flush()
         self.deadline = self.loop.time() + self._settings.data_timeout
+        with self._terms.budget.share() as share:
+            raw = await self._receive(share)
+            if raw is not None:
+                await self._hand_over(raw)
+        self._reset()
+
+    async def _receive(self, share: Share) -> bytes | None:
+        """The mail as it was meant; None when it was refused. Raises ``Goodbye``."""
         try:
             raw = await read_data(
-                self._reader, self._settings.max_message_bytes, lf_ends=self._lf_only and self._trusted
+                self._reader,
+                self._settings.max_message_bytes,
+                lf_ends=self._lf_only and self._trusted,
+                fits=share.resize,
             )
         except TooLarge as error:
             self._answer_all(f"552 5.3.4 LIMIT more than {self._settings.max_message_bytes} bytes")
             if not error.ended:
                 raise Goodbye from None
-            self._reset()
-            return
+            return None
+        except Crowded:
+            log.warning("smtp.crowded", listener=self._settings.name, peer=self._peer)
+            self._reply("421 4.3.1 BUSY too much mail at one time, try again later")
+            raise Goodbye from None
         if has_bare_line_ends(raw):
             if not self._trusted and self._identity is None:  # nothing between them and us that could be deceived
                 log.warning("smtp.bare_line_end", listener=self._settings.name, peer=self._peer)
                 self._reply("550 5.6.0 FORMAT a bare CR or LF in the mail")
                 raise Goodbye
-            raw = unstuffed(normalised(raw)) if self._lf_only else normalised(unstuffed(raw))
-        else:
-            raw = unstuffed(raw)
-        await self._hand_over(raw)
-        self._reset()
+            return unstuffed(normalised(raw)) if self._lf_only else normalised(unstuffed(raw))
+        return unstuffed(raw)
 
     async def _hand_over(self, content: bytes) -> None:
         """Until the store has it, or has not. A client that leaves meanwhile stops nothing."""

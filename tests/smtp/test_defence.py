@@ -336,3 +336,28 @@ async def test_stop_lets_a_mail_finish_and_tells_idle_clients(tmp_path: Path) ->
         assert (await busy.answer()).startswith("421 4.3.2")
         await stopping
         assert len(await handsets(daemon, 1)) == 1
+
+
+async def test_many_large_mails_at_one_time_are_put_off(tmp_path: Path) -> None:
+    """Memory is bounded whatever arrives; and it is given back."""
+    changes = {"server": {"hostname": "sms.example.com", "max_buffered": 1_048_576}}
+    async with running(tmp_path, changes) as daemon:
+        clients = [await Client.connect(daemon) for _ in range(3)]
+        for client in clients:
+            await client.say("EHLO x")
+            for line in ("MAIL FROM:<alerts@bank.example>", "RCPT TO:<emailtosms@sms.example.com>", "DATA"):
+                await client.say(line)
+        for client in clients[:2]:
+            client.send(b"x: " + b"y" * 500_000)
+            await client.writer.drain()
+        clients[2].send(b"x: " + b"y" * 500_000)
+        answers = [asyncio.create_task(client.answer()) for client in clients]
+        done, _ = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        assert [task.result() for task in done] == ["421 4.3.1 BUSY too much mail at one time, try again later"]
+        for client, task in zip(clients, answers, strict=True):
+            if not task.done():
+                client.close()
+        await asyncio.gather(*answers, return_exceptions=True)
+        again = await Client.connect(daemon)
+        await again.say("EHLO x")
+        assert (await again.mail(template("small"), "emailtosms@sms.example.com")).startswith("250")
