@@ -265,6 +265,28 @@ def test_without_a_window_a_lost_answer_is_final() -> None:
     assert result.refusal.code == "UNCERTAIN"
 
 
+@pytest.mark.parametrize(
+    ("attempt", "window_s", "tries", "due_at"),
+    [
+        pytest.param(FIRST, None, 0, 105.0, id="no window: after the backoff"),
+        pytest.param(FIRST, None, 3, 140.0, id="which grows"),
+        pytest.param(REPEAT, 70.0, 0, 170.0, id="when the provider has forgotten the first"),
+    ],
+)
+def test_an_account_that_prefers_twice_to_never(
+    attempt: Attempt, window_s: float | None, tries: int, due_at: float
+) -> None:
+    wished = replace(attempt, job=replace(attempt.job, resend=True), tries=tries, send_before=0.0)
+    terms = Terms(
+        RetryPolicy(jitter=0.0), resolvable=False, window_s=window_s, now=100.0, boot_seconds=1000.0, chance=0.0
+    )
+    result = settlement(wished, Uncertain("x"), terms)
+    assert (result.state, result.due_at, result.notify) == (State.QUEUED, due_at, False)
+    assert result.why == "x; goes out again, as the account wishes"
+    late = replace(wished, job=replace(wished.job, expires_at=101.0))
+    assert (settlement(late, Uncertain("x"), terms).state) is State.UNCERTAIN
+
+
 # ── words ────────────────────────────────────────────────────────────────────────────────────────
 
 
