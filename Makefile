@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lock config bench clean
+.PHONY: demo test soak check lock config bench clean
 
 demo: .venv/ready
 	@$(BIN)/email2sms demo
@@ -15,6 +15,9 @@ check: .venv/ready
 	$(BIN)/ruff format --check gateway tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+soak: .venv/ready    # the crash tests in their long form: an hour or so
+	@EMAIL2SMS_SOAK=1 $(BIN)/python -m pytest tests/e2e/test_crash_points.py tests/e2e/test_crash_loop.py tests/e2e/test_faults.py
 
 bench: .venv/ready
 	$(BIN)/python -m tests.benchmarks

@@ -178,6 +178,10 @@ async def command(*arguments: str, stdin: bytes = b"", **environment: str) -> tu
         stderr=asyncio.subprocess.PIPE,
         env={**ENVIRONMENT, **environment},
     )
-    async with asyncio.timeout(60):
-        out, err = await process.communicate(stdin)
+    try:
+        async with asyncio.timeout(60):
+            out, err = await process.communicate(stdin)
+    except TimeoutError:
+        process.kill()
+        raise
     return process.returncode or 0, out.decode(), err.decode()

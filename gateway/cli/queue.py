@@ -38,6 +38,7 @@ _COLOURS = {
     State.CANCELLED: "dim",
 }
 Ids = Annotated[list[str], typer.Argument(help="Job ids, as in queue list.")]
+OptionalIds = Annotated[list[str] | None, typer.Argument(help="Job ids, as in queue list.")]
 
 
 def _state(state: State) -> str:
@@ -145,28 +146,32 @@ def cancel(ids: Ids, config: ConfigOption = None, as_json: JsonOption = False) -
 
 
 @app.command("hold")
-def hold(ids: Ids, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def hold(
+    ids: OptionalIds = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that waits.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Keep back what waits, until it is released."""
-    _change(config, ids, Event.HOLD, as_json)
+    _change(config, _chosen(config, ids, everything, State.QUEUED), Event.HOLD, as_json)
 
 
 @app.command("release")
 def release(
-    ids: Annotated[list[str] | None, typer.Argument(help="Job ids, as in queue list.")] = None,
+    ids: OptionalIds = None,
     everything: Annotated[bool, typer.Option("--all", help="All that is held.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let go what is held: by an operator, or because the store was restored from a backup."""
+    _change(config, _chosen(config, ids, everything, State.HELD), Event.RELEASE, as_json)
+
+
+def _chosen(config: Any, ids: list[str] | None, everything: bool, state: State) -> list[str]:
     if everything is bool(ids):
         typer.echo("give job ids, or --all", err=True)
         raise typer.Exit(64)  # EX_USAGE
-    _change(config, ids or asyncio.run(_held(config)), Event.RELEASE, as_json)
-
-
-async def _held(config: Any) -> list[str]:
-    async with store_of(configuration(config)) as store:
-        return [job.id for job in await Desk(store).jobs([State.HELD], 1_000_000)]
+    return ids or [job.id for job in asyncio.run(_list(config, [state], 1_000_000))[0]]
 
 
 def _change(config: Any, ids: list[str], event: Event, as_json: bool) -> None:
