@@ -69,7 +69,7 @@ FILL = {
                           state, created_at, expires_at, due_at, updated_at, attempt, fence, fingerprint, sent_at,
                           window_boot, window_start, owner, provider_id, told)
         SELECT 'A' || (1000000000000 + n / {jobs_a_mail}) || '-' || (n % {jobs_a_mail} + 1),
-               'A' || (1000000000000 + n / {jobs_a_mail}), 'test_user', 'My Bank', '' || (79100000000 + n), 'x@sms.bank',
+               'A' || (1000000000000 + n / {jobs_a_mail}), 'test_user', 'My Bank', '' || (79100000000 + n), 'x@sms',
                '{text}', 1, {json_route}, 'main', '{state}', {at}, {at} + 86400, {due_at}, {at} + 1, {sent}, {sent},
                coalesce(a.fingerprint, {random}), {sent_at}, 'boot-0', 5, 'dead', {provider_id}, {true}
         FROM {jobs} LEFT JOIN bench_alarms a ON n % 20 = 0 AND a.k = n / 20 % {alarms}""",
@@ -87,7 +87,8 @@ FILL = {
         FROM {jobs}""",
     "outbox": """
         INSERT INTO outbox (mail_id, recipient, state, created_at, due_at, expires_at, sent_at)
-        SELECT 'A' || (1000000000000 + n), 'user' || (n % 500) || '@bank.example', 'sent', {at}, {at}, {at} + 86400, {at}
+        SELECT 'A' || (1000000000000 + n), 'user' || (n % 500) || '@bank.example', 'sent', {at}, {at},
+               {at} + 86400, {at}
         FROM {mails} WHERE n % 10 = 0""",
 }
 TEXT = "Перевод 1500,00 р. на карту *1234 выполнен. Баланс 8200,50 р."
@@ -144,7 +145,7 @@ async def raw(url: str) -> AsyncIterator[Sql]:
 async def fill(url: str, finished: int, waiting: int, now: float) -> None:
     """Finished jobs, oldest first, then as many that wait. Indexes are made afterwards."""
     engine = "postgresql" if url.startswith("postgresql") else "sqlite"
-    dialect = (postgresql if engine == "postgresql" else sqlite).dialect()  # type: ignore[no-untyped-call]
+    dialect = (postgresql if engine == "postgresql" else sqlite).dialect()
     indexes = [index for table in FILL for index in metadata.tables[table].indexes]
     done = {"state": "submitted", "sent": "1", "due_at": "NULL", "provider_id": "'' || (5000000000 + n)"}
     open_ = {"state": "queued", "sent": "0", "due_at": "{at}", "provider_id": "NULL", "sent_at": "NULL"}
@@ -324,12 +325,16 @@ async def growth(finished: int, jobs: int, settings: list[str]) -> None:
                 clock = Clock()
                 for serial in range(part * jobs // 10 // size, (part + 1) * jobs // 10 // size):
                     await round_of(store, clock, serial, size)
-                print(f"{(part + 1) * jobs // 10:>8} jobs: " + ", ".join(f"{n} {clock.quantiles(n)}" for n in COLUMNS[:4]))
+                print(
+                    f"{(part + 1) * jobs // 10:>8} jobs: " + ", ".join(f"{n} {clock.quantiles(n)}" for n in COLUMNS[:4])
+                )
             async with raw(url) as sql:
                 for row in await sql(SIZES):
                     print("| " + " | ".join(map(str, row)) + " |")
-                for row in await sql("SELECT indexrelname, pg_relation_size(indexrelid) / 1048576.0 "
-                                     "FROM pg_stat_user_indexes ORDER BY 2 DESC LIMIT 12"):
+                for row in await sql(
+                    "SELECT indexrelname, pg_relation_size(indexrelid) / 1048576.0 "
+                    "FROM pg_stat_user_indexes ORDER BY 2 DESC LIMIT 12"
+                ):
                     print(f"  {row[0]}: {row[1]:.1f} MB")
 
 
