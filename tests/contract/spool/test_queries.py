@@ -172,7 +172,7 @@ def put_one(connection: Connection) -> None:
 
 EVERYTHING = {
     "claim": (claimed, "jobs_due", "(provider=? AND state=? AND due_at<?)"),
-    "window": (claimed_in_window, "jobs_fingerprint", "(fingerprint=?)"),
+    "window": (claimed_in_window, "jobs_fingerprint", "(fingerprint=? AND sent_at>?)"),
     "settle": (answers, "outbox_open", "(mail_id=?)"),
     "recover": (recovered, "jobs_open", "(state=?)"),
     "expire": (expired, "jobs_open", "(state=? AND expires_at<?)"),
@@ -201,6 +201,14 @@ def test_nothing_reads_a_whole_table_of_a_server(
     found = index.replace("outbox_open", "outbox_(open|mail)")  # a mail has few reports, whatever their state
     assert any(re.search(rf"(using|on) {found}\b", step) for step in seen), seen
     assert scans(seen) == []
+
+
+@pytest.mark.parametrize("explain", [custom, generic])
+def test_the_window_reads_the_last_minute_and_not_the_year(full_server: Full, explain: Any) -> None:
+    """An alarm comes with the same words every day."""
+    seen = plans(full_server, claimed_in_window, explain)
+    (condition,) = [step for step in seen if "Index Cond: " in step and "fingerprint" in step]
+    assert "sent_at >" in condition
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,13 @@ def upgrade() -> None:
         unique=False,
         **_where("due_at IS NOT NULL"),
     )
-    op.create_index("jobs_fingerprint", "jobs", ["fingerprint"], unique=False)
+    op.create_index(
+        "jobs_fingerprint",
+        "jobs",
+        ["fingerprint", "sent_at"],
+        unique=False,
+        **_where("sent_at IS NOT NULL"),
+    )
     op.create_index("jobs_mail", "jobs", ["mail_id"], unique=False)
     op.create_index(
         "jobs_open",
