@@ -179,9 +179,13 @@ def _outside_window(
             equal[row.id] = now + window
             passed.append(row)
     put_off: list[tuple[Row[Any], float]] = []
+    latest: dict[bytes, float] = {}
     for row, equal in waiting:  # one in each window
-        until = max(busy for job_id, busy in equal.items() if job_id != row.id)
-        equal[row.id] = until + window
+        if (last := latest.get(row.fingerprint)) is not None:
+            until = last + window
+        else:
+            until = max(busy for job_id, busy in equal.items() if job_id != row.id)
+        latest[row.fingerprint] = until
         put_off.append((row, until))
     _put_off(connection, terms.name, put_off, now)
     return passed

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ from tests.contract.spool.given import (
     claim,
     job,
     mail,
+    only_sqlite,
     put_jobs,
     rows,
     settled,
@@ -255,6 +258,28 @@ async def test_a_storm_of_one_alarm_does_not_stop_other_peoples_messages(store: 
     assert len(await claim(store, slots=3, at=NOW + 1, terms=WINDOWED)) == 3
     assert await value(store, "select count(*) from jobs where text = 'ALARM' and state = 'submitting'") == 1
     assert await value(store, "select count(*) from jobs where due_at <= :now", now=NOW + 1) == 0
+
+
+@only_sqlite
+async def test_a_storm_costs_as_much_for_each_job_as_a_few_equals(store: Store) -> None:
+    """Ten thousand were once compared with one another, and nobody else could write meanwhile."""
+    await store.put(mail(*["79101234567"] * 500, words="ALARM"))
+    steps = 0
+
+    def count(frame: FrameType, happens: str, _: Any) -> None:
+        nonlocal steps
+        steps += happens == "call" and frame.f_code.co_filename == claims.__file__
+
+    def counted(connection: Connection) -> list[Attempt]:
+        sys.setprofile(count)
+        try:
+            return claims.claim(connection, WINDOWED, 500, NOW, later(0))
+        finally:
+            sys.setprofile(None)
+
+    assert len(await store.write(counted)) == 1
+    assert await value(store, "select count(*) from jobs where due_at > :now", now=NOW) == 499
+    assert steps < 20 * 500
 
 
 # ── settle ───────────────────────────────────────────────────────────────────────────────────
