@@ -211,6 +211,37 @@ def test_the_window_reads_the_last_minute_and_not_the_year(full_server: Full, ex
     assert "sent_at >" in condition
 
 
+def in_a_backlog(transaction: Transaction) -> Transaction:
+    """Half of all jobs wait, and the server knows it."""
+
+    def within(connection: Connection) -> None:
+        connection.execute(
+            text(
+                "update jobs set state = 'queued', attempt = 1, due_at = :now, expires_at = :late where id like '%-1'"
+            ),
+            {"now": NOW, "late": LATE},
+        )
+        connection.exec_driver_sql("ANALYZE jobs")
+        transaction(connection)
+
+    return within
+
+
+def nothing_expired(connection: Connection) -> None:
+    assert recovery.expire(connection, NOW + 100_000, Refusal(VALIDITY_PASSED)) == []
+
+
+@pytest.mark.parametrize(
+    "transaction",
+    [claimed, claimed_in_window, answers, recovered, nothing_expired, put_one, EVERYTHING["next job"][0]],
+    ids=["claim", "window", "settle", "recover", "expire", "put", "next job"],
+)
+def test_nothing_reads_a_whole_table_when_half_of_it_waits(full_server: Full, transaction: Transaction) -> None:
+    seen = plans(full_server, in_a_backlog(transaction), custom)
+    assert seen
+    assert scans(seen) == []
+
+
 @pytest.mark.parametrize(
     "transaction",
     [claimed, lambda connection: outbox.take(connection, NOW - 1, 20)],
