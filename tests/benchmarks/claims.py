@@ -1,7 +1,8 @@
 """What the store's hot transactions cost with years of finished traffic behind them, on each engine.
 
     python -m tests.benchmarks.claims [--rows 10000,1000000,10000000] [--backlog 1000] [--engine sqlite|postgresql]
-    python -m tests.benchmarks.claims --growth 200000 [--rows 1000000] --engine postgresql
+    python -m tests.benchmarks.claims --growth 200000 --rows 1000000       (PostgreSQL)
+    python -m tests.benchmarks.claims --unswept 1000000 --rows 1000000     (PostgreSQL)
 
 The finished rows are made by SQL, a year of them, evenly; one job in twenty is one of a hundred alarms that come
 again and again with the same words. Ten million need 13 GB in the temporary folder.
@@ -304,14 +305,16 @@ async def storm(store: Store) -> None:
 
 # ── growth ───────────────────────────────────────────────────────────────────────────────────
 
-SIZES = """
-    SELECT s.relname, n_dead_tup, n_tup_upd, n_tup_hot_upd, vacuum_count + autovacuum_count,
-           pg_table_size(s.relid) / 1048576, pg_indexes_size(s.relid) / 1048576
-    FROM pg_stat_user_tables s WHERE n_tup_upd > 0 ORDER BY pg_total_relation_size(s.relid) DESC"""
+TABLES = """
+    SELECT relname, n_dead_tup, n_tup_upd, n_tup_hot_upd, vacuum_count + autovacuum_count,
+           pg_table_size(relid) >> 20, pg_indexes_size(relid) >> 20
+    FROM pg_stat_user_tables WHERE n_tup_upd > 0 ORDER BY pg_total_relation_size(relid) DESC"""
+DUE = "SELECT pg_relation_size('jobs_due') >> 10"
 
 
 async def growth(finished: int, jobs: int, settings: list[str]) -> None:
     """What jobs that go queued → submitting → submitted leave behind in PostgreSQL, and what the claims cost then."""
+    size = 200
     with place("postgresql") as url:
         async with opened(url):
             pass
@@ -319,23 +322,40 @@ async def growth(finished: int, jobs: int, settings: list[str]) -> None:
         async with raw(url) as sql:
             for statement in settings:
                 await sql(statement)
-        async with opened(url) as store:
-            size = 200
-            for part in range(10):
-                clock = Clock()
-                for serial in range(part * jobs // 10 // size, (part + 1) * jobs // 10 // size):
-                    await round_of(store, clock, serial, size)
-                print(
-                    f"{(part + 1) * jobs // 10:>8} jobs: " + ", ".join(f"{n} {clock.quantiles(n)}" for n in COLUMNS[:4])
-                )
-            async with raw(url) as sql:
-                for row in await sql(SIZES):
-                    print("| " + " | ".join(map(str, row)) + " |")
-                for row in await sql(
-                    "SELECT indexrelname, pg_relation_size(indexrelid) / 1048576.0 "
-                    "FROM pg_stat_user_indexes ORDER BY 2 DESC LIMIT 12"
-                ):
-                    print(f"  {row[0]}: {row[1]:.1f} MB")
+            async with opened(url) as store:
+                for part in range(10):
+                    clock = Clock()
+                    for serial in range(part * jobs // 10 // size, (part + 1) * jobs // 10 // size):
+                        await round_of(store, clock, serial, size)
+                    spans = ", ".join(f"{name} {clock.quantiles(name)}" for name in COLUMNS[:4])
+                    (kilobytes,) = (await sql(DUE))[0]
+                    print(f"{(part + 1) * jobs // 10:>8} jobs: {spans} ms; jobs_due {kilobytes} kB", flush=True)
+            print("| table | dead | updated | in place | vacuums | MB | MB of indexes |\n|---|---|---|---|---|---|---|")
+            for row in await sql(TABLES):
+                print("| " + " | ".join(map(str, row)) + " |")
+
+
+async def unswept(finished: int, dead: int) -> None:
+    """Claims in PostgreSQL when so many jobs have gone through the queue since its last VACUUM, and after the next."""
+    with place("postgresql") as url:
+        async with opened(url):
+            pass
+        async with raw(url) as sql:
+            await sql("ALTER TABLE jobs SET (autovacuum_enabled = false)")
+            await fill(url, finished, dead + 1000, time.time())
+            await sql(
+                "UPDATE jobs SET state = 'submitted', due_at = NULL, sent_at = created_at WHERE id IN "
+                f"(SELECT id FROM jobs WHERE state = 'queued' ORDER BY due_at LIMIT {dead})"
+            )
+            for first, after in ((0, ""), (ROUNDS * 2, "after VACUUM")):
+                if after:
+                    await sql("VACUUM jobs")
+                async with opened(url) as store:
+                    warm, clock = Clock(), Clock()
+                    for n in range(20 + ROUNDS):
+                        await round_of(store, clock if n >= 20 else warm, first + n)
+                spans = ", ".join(f"{name} {clock.quantiles(name)}" for name in COLUMNS[:4])
+                print(f"{dead} jobs since the last VACUUM: {spans} ms {after}", flush=True)
 
 
 def numbers(value: str) -> list[int]:
@@ -348,8 +368,12 @@ def main() -> None:
     parser.add_argument("--backlog", type=numbers, default=[1000])
     parser.add_argument("--engine", choices=["sqlite", "postgresql"])
     parser.add_argument("--growth", type=int, metavar="JOBS")
+    parser.add_argument("--unswept", type=int, metavar="JOBS")
     parser.add_argument("--sql", action="append", default=[], help="before the growth, such as ALTER TABLE … SET (…)")
     chosen = parser.parse_args()
+    if chosen.unswept:
+        uvloop.run(unswept(chosen.rows[0], chosen.unswept))
+        return
     if chosen.growth:
         uvloop.run(growth(chosen.rows[0], chosen.growth, chosen.sql))
         return
