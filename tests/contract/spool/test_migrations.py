@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import stat
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from gateway.spool import migrations
 from gateway.spool.engine import StoreInUse
 from gateway.spool.schema import metadata
 from gateway.spool.store import Store
-from tests.contract.spool.given import mail, only_sqlite, put_jobs, rows, value
+from tests.contract.spool.given import mail, only_postgres, only_sqlite, put_jobs, rows, value
 
 
 async def test_a_fresh_file_is_brought_to_the_newest_revision(store: Store) -> None:
@@ -55,6 +56,20 @@ async def test_migrations_make_what_the_comparison_does_not_look_at(
         assert len(made) >= count
     finally:
         await fresh.close()
+
+
+@only_postgres
+async def test_a_queue_is_vacuumed_by_what_went_through_it(store: Store) -> None:
+    """And not when a fifth of all years has: until then each claim steps over what is done."""
+    found = await rows(store, "select relname, reloptions from pg_class where relkind = 'r' and reloptions is not null")
+    made = {name: set(json.loads(options)) for name, options in found}
+    meant = {
+        table.name: {f"{option}={value}" for option, value in options.items()}
+        for table in metadata.tables.values()
+        if (options := table.dialect_options["postgresql"]["with"])
+    }
+    assert made == meant
+    assert {"jobs", "outbox"} == meant.keys()
 
 
 async def test_reopening_changes_nothing(store: Store, url: str) -> None:

@@ -13,6 +13,9 @@ def _where(condition: str) -> dict[str, Any]:
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
+VACUUM_AS_A_QUEUE = {"autovacuum_vacuum_scale_factor": 0, "autovacuum_vacuum_threshold": 50_000}
+
+
 def upgrade() -> None:
     op.create_table(
         "attempts",
@@ -63,6 +66,7 @@ def upgrade() -> None:
         sa.Column("provider_id", sa.String(), nullable=True),
         sa.Column("told", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        postgresql_with=VACUUM_AS_A_QUEUE,
     )
     op.create_index("jobs_created", "jobs", ["created_at"], unique=False)
     op.create_index("jobs_text", "jobs", ["created_at"], unique=False, **_where("text IS NOT NULL"))
@@ -138,6 +142,7 @@ def upgrade() -> None:
         sa.Column("message", sa.LargeBinary(), nullable=True),
         sa.Column("error", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        postgresql_with=VACUUM_AS_A_QUEUE,
     )
     op.create_index(
         "outbox_due",
