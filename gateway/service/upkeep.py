@@ -28,5 +28,7 @@ async def prune(store: Store, now: float, texts_s: float, records_s: float) -> N
 
 async def expire(store: Store, now: float) -> None:
     """Jobs past their validity are EXPIRED, and their senders are told."""
-    for job in await store.write(lambda connection: recovery.expire(connection, now, Refusal(VALIDITY_PASSED))):
-        log.warning("sms.expired", job=job.id)
+    refusal = Refusal(VALIDITY_PASSED)
+    while expired := await store.write(lambda connection: recovery.expire(connection, now, refusal)):
+        for job in expired:
+            log.warning("sms.expired", job=job.id)
