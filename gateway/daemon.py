@@ -29,13 +29,13 @@ from gateway.service.intake import Intake
 from gateway.service.memory import Memory
 from gateway.service.post import Post
 from gateway.service.presence import Presence, bury_all
-from gateway.settings.document import ConfigError
+from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration, load
 from gateway.settings.schema import host_and_port
 from gateway.smtp.limits import Budget
 from gateway.smtp.server import Listener
 from gateway.spool.claims import ProviderTerms
-from gateway.spool.engine import StoreInUse, cause, is_away
+from gateway.spool.engine import StoreInUse, cause, is_away, is_misconfigured
 from gateway.spool.migrations import SchemaTooNew
 from gateway.spool.store import Store
 
@@ -204,7 +204,8 @@ class Daemon:
 
 
 async def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
-    """The store of this configuration. Raises ``ConfigError`` when it cannot be used."""
+    """The store of this configuration. Raises ``ConfigError`` when it cannot be used, ``Unavailable`` when it cannot
+    be used now."""
     where = f"{configuration.path}: store.url"
     try:
         min_free = configuration.settings.store.min_free
@@ -218,9 +219,11 @@ async def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
             raise ConfigError(
                 f"{where}: {error.filename or ''}: {error.strerror}; mend the folder's permissions"
             ) from None
-        if not is_away(error):
-            raise
-        raise ConfigError(f"{where}: {cause(error)}; start the database, or mend the URL") from None
+        if is_misconfigured(error):
+            raise ConfigError(f"{where}: {cause(error)}; make it, or mend the URL") from None
+        if is_away(error):
+            raise Unavailable(f"{where}: {cause(error)}; start the database, or mend the URL") from None
+        raise
 
 
 @contextmanager

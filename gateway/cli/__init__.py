@@ -6,12 +6,14 @@ import os
 import sys
 
 EX_CONFIG = 78
+EX_TEMPFAIL = 75
 
 
 def main() -> None:
-    """Run the command. A configuration that cannot be used ends it with 78 (sysexits.h)."""
+    """Run the command. A configuration that cannot be used ends it with 78, a database that is away with 75
+    (sysexits.h)."""
     from gateway.cli.app import app  # noqa: PLC0415  (a broken pipe or Ctrl-C during the imports shows no traceback)
-    from gateway.settings.document import ConfigError  # noqa: PLC0415
+    from gateway.settings.document import ConfigError, Unavailable  # noqa: PLC0415
     from gateway.watch.log import set_up  # noqa: PLC0415
 
     set_up("error", "auto")  # standard output belongs to the answer; `serve` sets its own
@@ -20,6 +22,9 @@ def main() -> None:
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(EX_CONFIG)
+    except Unavailable as error:
+        print(error, file=sys.stderr)
+        sys.exit(EX_TEMPFAIL)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

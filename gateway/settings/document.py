@@ -27,6 +27,10 @@ class ConfigError(Exception):
     """The configuration cannot be used. The message is one line for each fault: file, key, value, fix."""
 
 
+class Unavailable(Exception):
+    """The configuration may be right, but what it needs is not there now: starting again later may help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """The data of a file, and where each key stands."""

@@ -56,6 +56,12 @@ def is_away(error: Exception) -> bool:
     )
 
 
+def is_misconfigured(error: Exception) -> bool:
+    """Whether the server is there and does not want us: no such database, role, password or permission."""
+    state = getattr(getattr(error, "orig", None) or error, "sqlstate", None) or ""
+    return state.startswith(("28", "3D", "42501"))
+
+
 def is_full(error: Exception) -> bool:
     """Whether there was no room on the disk."""
     original: Any = getattr(error, "orig", None) or error

@@ -195,7 +195,7 @@ def _mail_row(item: StoredMail) -> Mapping[str, Any]:
         "helo": envelope.helo,
         "tls": envelope.tls,
         "identity": envelope.identity,
-        "reverse_path": envelope.reverse_path,
+        "reverse_path": envelope.reverse_path.replace("\0", "?"),  # PostgreSQL stores no NUL
         "recipients": list(envelope.recipients),
         "message_id": item.message_id,
         "dialect": item.dialect,
@@ -207,7 +207,7 @@ def _mail_row(item: StoredMail) -> Mapping[str, Any]:
         "reply_to": item.reply_to,
         "language": item.language,
         "dedup_key": item.dedup_key,
-        "copy": item.copy,
+        "copy": item.copy.replace("\0", "?") if item.copy else item.copy,
     }
 
 

@@ -82,9 +82,15 @@ def test_no_value_means_the_default(tmp_path: Path, nothing: str) -> None:
         ("server: {", "server: {{", 2, "not YAML"),
         (
             "sms.example.com}",
-            "sms.example.com, workers: 4}",
+            "sms.example.com, workers: 99}",
             1,
-            'server.workers: "4": expected less than or equal to 1',
+            'server.workers: "99": expected less than or equal to 64',
+        ),
+        (
+            "sms.example.com}",
+            "sms.example.com, workers: 2}",
+            9,
+            'providers.main.driver: "sandbox" lives inside one process',
         ),
     ],
 )
@@ -185,3 +191,24 @@ def test_the_reference_is_up_to_date() -> None:
     assert json.loads((folder / "gateway.schema.json").read_text("utf-8")) == reference.json_schema(), (
         "run: make config"
     )
+
+
+async def test_a_database_that_does_not_want_us(tmp_path: Path, postgres_url: str) -> None:
+    url = postgres_url.replace("/test_", "/no_test_")
+    path = write(tmp_path, GOOD + f"\nstore: {{url: '{url}'}}\n")
+    code, _, err = await command("serve", "--config", str(path))
+    assert (code, "Traceback" in err) == (78, False)
+    assert f'{path}: store.url: Error: database "no_' in err
+    assert "does not exist; make it, or mend the URL" in err
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_database_that_is_away_is_no_mistake(tmp_path: Path, workers: int) -> None:
+    """systemd starts the gateway again, which it does not after 78."""
+    url = "postgresql://email2sms:verysecret@127.0.0.1:1/email2sms"
+    good = GOOD.replace("driver: sandbox", "driver: targetsms, url: 'http://127.0.0.1:1/', user: a, password: b")
+    good = good.replace("sms.example.com}", f"sms.example.com, workers: {workers}}}")
+    path = write(tmp_path, good + f"\nstore: {{url: '{url}'}}\n")
+    code, _, err = await command("serve", "--config", str(path))
+    assert (code, "Traceback" in err, "verysecret" in err) == (75, False, False)
+    assert "store.url: ConnectionRefusedError" in err
