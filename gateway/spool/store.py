@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import URL, Connection, make_url
 
 from gateway.spool import migrations
 from gateway.spool.batch import Batch
 from gateway.spool.engine import Database
-from gateway.spool.postgres import PostgresDatabase
 from gateway.spool.put import Put, StoredMail, confirm, put
 from gateway.spool.settle import Settlement, settle
 from gateway.spool.sqlite import SqliteDatabase
@@ -18,13 +17,19 @@ from gateway.spool.sqlite import SqliteDatabase
 T = TypeVar("T")
 
 
+def _database(url: URL, min_free: int) -> Database:
+    if url.get_backend_name() == "sqlite":
+        return SqliteDatabase(url, min_free)
+    from gateway.spool.postgres import PostgresDatabase  # noqa: PLC0415  (ten megabytes that SQLite need not pay)
+
+    return PostgresDatabase(url)
+
+
 class Store:
     """``put``, ``confirm`` and ``settle`` are the hot paths and commit in groups; the rest are single transactions."""
 
     def __init__(self, url: str, min_free: int = 0) -> None:
-        parsed = make_url(url)
-        is_embedded = parsed.get_backend_name() == "sqlite"
-        self.database: Database = SqliteDatabase(parsed, min_free) if is_embedded else PostgresDatabase(parsed)
+        self.database = _database(make_url(url), min_free)
         self.put: Batch[StoredMail, Put] = Batch(self.database, put)
         self.confirm: Batch[str, None] = Batch(self.database, confirm)
         self.settle: Batch[Settlement, bool] = Batch(self.database, settle)
