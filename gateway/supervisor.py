@@ -155,7 +155,9 @@ class Supervisor:
                 return
         worker.seen = time.monotonic()
         worker.ready = True
-        if not self._announced and all(w.ready for w in self._workers.values()):
+        if self._announced or self._stopping_since is not None:
+            return
+        if all(w.ready for w in self._workers.values()):
             self._announced = True
             doors = {one.name: where(one, self._sockets[one.name]) for one in self._configuration.settings.listeners}
             log.info("gateway.ready", version=__version__, listeners=doors, workers=len(self._workers))
@@ -202,7 +204,11 @@ class Supervisor:
             log.info("gateway.stopping")
             notify("STOPPING=1")
             self._stopping_since = time.monotonic()
+            self._restart_at.clear()
             self._send(signal.SIGTERM)
+            for bound in self._sockets.values():
+                for one in bound:
+                    one.close()  # else new clients would wait, unanswered, until the last mail in progress has ended
 
     def _reload(self) -> None:
         """All workers, or none."""
