@@ -44,7 +44,7 @@ def offer(mail: Mail, port: int, timeout_s: float = 20.0) -> str:
 class Load:
     """``clients`` threads, each with one mail in hand."""
 
-    def __init__(self, ports: list[int], pause_s: float, patience_s: float) -> None:
+    def __init__(self, ports: list[int], pause_s: float, patience_s: float, timeout_s: float) -> None:
         self.ports = ports
         """Where the gateways are; a client whose mail is not taken goes to the next. May be changed on the way."""
         self.mails: list[Mail] = []
@@ -54,6 +54,7 @@ class Load:
         self.end = threading.Event()
         self._pause_s = pause_s
         self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._lock = threading.Lock()
 
     def client(self, turn: int) -> None:
@@ -71,7 +72,7 @@ class Load:
 
     def _offer(self, mail: Mail, port: int) -> bool:
         began = time.monotonic()
-        answer = offer(mail, port)
+        answer = offer(mail, port, self._timeout_s)
         with self._lock:
             self.slowest_s = max(self.slowest_s, time.monotonic() - began)
             if answer and not answer.startswith("250"):
@@ -97,9 +98,11 @@ class Load:
 
 
 @asynccontextmanager
-async def load(*ports: int, clients: int = 8, pause_s: float = 0.05, patience_s: float = 60.0) -> AsyncIterator[Load]:
+async def load(
+    *ports: int, clients: int = 8, pause_s: float = 0.05, patience_s: float = 60.0, timeout_s: float = 20.0
+) -> AsyncIterator[Load]:
     """Mails come in until the block ends; then each one in hand is brought to its 250."""
-    one = Load(list(ports), pause_s, patience_s)
+    one = Load(list(ports), pause_s, patience_s, timeout_s)
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(clients) as threads:
         running = [loop.run_in_executor(threads, one.client, turn) for turn in range(clients)]
@@ -119,11 +122,11 @@ def remember_everything(sandbox: Provider) -> None:
 
 
 _HURRIED = """
-import importlib, runpy, sys
+import pkgutil, runpy, sys
 sys.path.insert(0, "")  # as -m does
 for name, value in {values!r}.items():
     module, _, constant = name.rpartition(".")
-    module = importlib.import_module(module)
+    module = pkgutil.resolve_name(module)
     assert isinstance(getattr(module, constant), float), name
     setattr(module, constant, value)
 sys.argv = sys.argv[3:]
@@ -132,7 +135,8 @@ runpy.run_module("gateway", run_name="__main__", alter_sys=True)
 
 
 def hurried(folder: Path, values: Mapping[str, float]) -> tuple[str, ...]:
-    """A wrapper for ``Program.start``: these constants of the gateway, which no setting changes, are others."""
+    """A wrapper for ``Program.start``: these constants of the gateway, which no setting changes, are others.
+    ``gateway.room.CONSTANT``, or ``gateway.room:Class.attribute``."""
     script = folder / "hurried.py"
     script.write_text(_HURRIED.format(values=dict(values)))
     return sys.executable, str(script)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.sandbox.platform import Fault
+from tests.faults import SOAK
 from tests.history import SERVICE, judge, say, seed, settled
 from tests.load import Load, hurried, is_alive, load, remember_everything, until
 from tests.process import Program, Provider, command, provider
@@ -22,6 +23,7 @@ from tests.smarthost import Smarthost
 from tests.tracing import family
 
 WORKERS = 2
+KILLS = 20 if SOAK else 2
 
 
 def free_port() -> int:
@@ -189,7 +191,7 @@ async def test_workers_are_killed_under_load(tmp_path: Path, store_url: str) -> 
         config = write_config(tmp_path, settings(sandbox, store_url))
         async with started(config) as gateway:
             async with load(gateway.port()) as traffic:
-                for kills in range(1, 5):
+                for kills in range(1, KILLS + 1):
                     await traffic.more(10 + chance.randrange(20))
                     victim = workers(gateway)[kills % WORKERS]
                     os.kill(victim, signal.SIGKILL)
@@ -276,6 +278,30 @@ async def test_term_under_load(tmp_path: Path, store_url: str) -> None:
                 await settled(config)
         halves = [sms for sms in sandbox.platform.messages if sms.text.startswith("half")]
         assert sorted(sms.text for sms in halves) == [f"half {number}" for number in range(WORKERS)]
+
+
+async def test_term_while_a_worker_waits_for_its_restart(tmp_path: Path) -> None:
+    """It is not started any more."""
+    async with provider() as sandbox:
+        config = write_config(tmp_path, settings(sandbox, f"sqlite:///{tmp_path}/gateway.db"))
+        gateway = await Program.start(config)
+        async with a_talk_with_each(gateway) as talks:
+            busy, idle = talks
+            assert (await busy.begin()).startswith("354")
+            victim = idle.server(workers(gateway))
+            os.kill(victim, signal.SIGKILL)
+            died = await gateway.event("worker.died")
+            assert died["restart_s"] == 1
+            gateway.process.terminate()
+            await gateway.event("gateway.stopping", WORKERS)
+            survivor = workers(gateway)
+            deadline = asyncio.get_running_loop().time() + 2 * died["restart_s"]
+            while asyncio.get_running_loop().time() < deadline:
+                assert workers(gateway) == survivor
+                await asyncio.sleep(0.05)
+            busy.writer.write(template("last") + b"\r\n")
+            assert (await busy.say(".")).startswith("250")
+        assert await gateway.stop() == 0
 
 
 def _is_refused(port: int) -> bool:
