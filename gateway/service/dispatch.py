@@ -93,10 +93,9 @@ class Dispatch:
 
     async def submit(self, attempts: Sequence[Attempt]) -> None:
         """Call the provider once and record what became of it."""
-        try:
-            await self._settle(attempts, await self._call(attempts))
-        finally:
-            self._in_flight -= {attempt.job.id for attempt in attempts}
+        await self._settle(attempts, await self._call(attempts))
+        # Not when that failed: a call that was made and could not be recorded must never be handed back as not made.
+        self._in_flight -= {attempt.job.id for attempt in attempts}
 
     async def _call(self, attempts: Sequence[Attempt]) -> Sequence[Outcome]:
         if self._who().seconds >= min(attempt.send_before for attempt in attempts):

@@ -49,11 +49,18 @@ class Database(Protocol):
         """Finish what is in progress, and disconnect."""
 
 
+_AWAY = ("08", "28", "3D", "40", "53", "55P03", "57", "58")
+"""SQLSTATEs of PostgreSQL: no connection, no login, no such database, deadlock, out of space or connections, lock
+time-out, starting, stopping or statement time-out, fault of the system. SQLAlchemy has no class of its own for them."""
+
+
 def is_away(error: Exception) -> bool:
     """Whether the database itself failed (locked, full, restarting, out of reach), not one statement's data."""
-    return isinstance(error, OperationalError | InterfaceError | OSError | TimeoutError) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    )
+    if isinstance(error, OperationalError | InterfaceError | OSError | TimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    return error.connection_invalidated or str(getattr(error.orig, "sqlstate", None)).startswith(_AWAY)
 
 
 def is_misconfigured(error: Exception) -> bool:
