@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from gateway.sandbox.platform import Fault
@@ -100,6 +101,7 @@ async def node(folder: Path, changes: dict[str, Any], *wrapper: str) -> AsyncIte
         yield running
     finally:
         await running.stop()
+        (folder / "gateway.log").write_text(running.program.raw_log)
 
 
 def elsewhere(folder: Path, where: str) -> tuple[str, ...]:
@@ -176,7 +178,10 @@ async def test_a_frozen_process_is_not_given_up(tmp_path: Path, postgres_url: st
 
 @pytest.mark.parametrize("where", ["container", "machine"])
 async def test_a_frozen_node_is_given_up_and_wakes(tmp_path: Path, postgres_url: str, where: str) -> None:
-    """When it wakes, the provider's window is over: whatever it sent again would be on a handset twice."""
+    """When it wakes, the provider's window is over: whatever it sent again would be on a handset twice.
+
+    The one on another machine is frozen in the middle of a transaction, whose locks the database takes from it.
+    """
     async with provider() as sandbox:
         remember_everything(sandbox)
         sandbox.platform.faults.append(Fault(delay_s=0.3, times=1_000_000))
@@ -184,9 +189,9 @@ async def test_a_frozen_node_is_given_up_and_wakes(tmp_path: Path, postgres_url:
         hurry = hurried(tmp_path, HURRY)
         wrapper = (*elsewhere(tmp_path, where), *hurry)
         async with node(tmp_path / "a", changes, *wrapper) as frozen, node(tmp_path / "b", changes, *hurry) as other:
-            async with load(frozen.port, other.port, timeout_s=3) as traffic:
+            async with load(frozen.port, other.port, timeout_s=3, pause_s=0.3) as traffic:
                 await traffic.more(40)
-                frozen.freeze()
+                await _freeze(frozen, postgres_url, in_transaction=where == "machine")
                 await other.program.event("process.dead")
                 await until(lambda: other.count("sms.uncertain"))
                 await traffic.more(20)
@@ -199,18 +204,40 @@ async def test_a_frozen_node_is_given_up_and_wakes(tmp_path: Path, postgres_url:
             await frozen.program.event("sms.late_answer")
             # It lives on as a node like any other.
             taken = frozen.count("sms.submitted")
-            mails = [Mail(f"after{n}") for n in range(20)]
+            mails: list[Mail] = []
+            async with asyncio.timeout(20):
+                while frozen.count("sms.submitted") == taken:
+                    mails.append(Mail(f"after{len(mails)}"))
+                    assert (await asyncio.to_thread(offer, mails[-1], frozen.port)).startswith("250")
             traffic.mails += mails
-            for mail in mails:
-                assert (await asyncio.to_thread(offer, mail, frozen.port)).startswith("250")
             jobs = await settled(other.config)
-            assert frozen.count("sms.submitted") > taken
             story = {job["id"]: job["state"] for job in jobs}
             assert {job["id"]: story[job["id"]] for job in before} == {job["id"]: job["state"] for job in before}
     uncertain = judged(traffic, jobs, sandbox)
     assert len(sandbox.platform.journal) == asked + len(mails)
     # Nobody but the machine that asked can tell how old a question is.
     assert (uncertain > 0) == (where == "machine")
+
+
+async def _freeze(frozen: Node, url: str, *, in_transaction: bool) -> None:
+    """In the middle of calls; and in the middle of a transaction, or between two."""
+    for _ in range(200):
+        frozen.freeze()
+        stuck = await _transactions(url)
+        await asyncio.sleep(0.1)
+        if bool(stuck & await _transactions(url)) == in_transaction:
+            return
+        frozen.wake()
+        await asyncio.sleep(0.05)
+    raise AssertionError("it never stood where it was wanted")
+
+
+async def _transactions(url: str) -> set[tuple[int, object]]:
+    """Those that wait for their client."""
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch("SELECT pid, xact_start FROM pg_stat_activity WHERE state = 'idle in transaction'")
+    await connection.close()
+    return {(row[0], row[1]) for row in rows}
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost"])
