@@ -239,8 +239,8 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body as UTF-8, undecodable bytes replaced, no BOM, no surrounding space."""
-        return self.body.decode("utf-8", "replace").lstrip("\ufeff").strip()
+        """The body as UTF-8, undecodable bytes replaced, no BOM, no NUL, no surrounding space."""
+        return self.body.decode("utf-8", "replace").lstrip("\ufeff").replace("\0", "").strip()
 
 
 class Scope(StrEnum):
