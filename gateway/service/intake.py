@@ -43,6 +43,8 @@ class Answer:
         """The SMTP reply for the mail as a whole, enhanced status included."""
         if self.refusal is not None:
             return smtp_line(self.refusal)
+        if self.duplicate:
+            return f"250 2.0.0 DUPLICATE not sent twice, queued as {self.queue_id}"
         return f"250 2.0.0 OK queued as {self.queue_id}"
 
     def line_for(self, recipient: str) -> str:

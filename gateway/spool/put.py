@@ -59,10 +59,12 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
     budget = _Budget(connection, items)
     results: list[Put] = []
     stored: list[StoredMail] = []
+    again: list[dict[str, Any]] = []
     for item in items:
         first = seen.get(item.dedup_key) if item.dedup_key else None
         if first is not None:
             results.append(Put(first, duplicate=True))
+            again.append(_again(first, item))
         elif (refusal := budget.spend(item)) is not None:
             results.append(Put(item.envelope.queue_id, refusal=refusal))
         else:
@@ -70,6 +72,8 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
                 seen[item.dedup_key] = item.envelope.queue_id
             results.append(Put(item.envelope.queue_id))
             stored.append(item)
+    if again:
+        connection.execute(insert(trail), again)
     if stored:
         connection.execute(insert(mails), [_mail_row(item) for item in stored])
         if rows := [row for item in stored for row in _job_rows(item)]:
@@ -81,6 +85,11 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
         for provider in {job.route[0] for item in stored if item.accepted for job in item.accepted.jobs}:
             announce(connection, provider)
     return results
+
+
+def _again(first: str, item: StoredMail) -> dict[str, Any]:
+    note = Note("door", "DUPLICATE: came again, not sent twice", {"peer": item.envelope.peer})
+    return {"mail_id": first, "job_id": None, "at": item.envelope.received_at, "notes": encode_notes((note,))}
 
 
 def confirm(connection: Connection, queue_ids: Sequence[str]) -> list[None]:

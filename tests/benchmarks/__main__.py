@@ -16,6 +16,9 @@ from tests.process import ENVIRONMENT
 from tests.running import LOOPBACK, write_config
 
 MAILS = int(os.environ.get("MAILS", "8000"))
+WORKERS = int(os.environ.get("WORKERS", "1"))
+STORE = os.environ.get("STORE")
+"""``postgresql://…``; without it a file of SQLite."""
 ACCOUNT = {"login": "user", "password": "qwerty12", "senders": ["*"], "originators": ["My Bank"]}
 
 
@@ -40,6 +43,8 @@ async def measure(folder: Path, peer: asyncio.subprocess.Process, port: int) -> 
     changes = {
         "providers": {"main": {**settings, "max_in_flight": 50}},
         "log": {"format": "json", "level": "warning"},
+        "server": {"hostname": "sms.example.com", "workers": WORKERS},
+        "store": {"url": STORE} if STORE else {},
         "listeners": [
             {
                 "name": "lan",
@@ -130,16 +135,21 @@ async def reported(peer: asyncio.subprocess.Process) -> dict[str, Any]:
     return line
 
 
+def family(pid: int) -> list[int]:
+    """The process and its workers."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
 def resident_kb(pid: int) -> int:
-    """Resident memory."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0])
+    """Resident memory; what workers share counts for each."""
+    statuses = [Path(f"/proc/{one}/status").read_text() for one in family(pid)]
+    return sum(int(status.partition("VmRSS:")[2].split()[0]) for status in statuses)
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of the process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system time."""
+    stats = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family(pid)]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
