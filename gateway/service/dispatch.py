@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import structlog
 
+from gateway.lifecycle import State
 from gateway.model import Attempt, Deferred, Outcome, Rejected, Scope, Submitted, Uncertain
 from gateway.policy.circuit import THRESHOLD, Circuit
 from gateway.policy.retry import RetryPolicy
@@ -183,6 +184,9 @@ def _log(attempt: Attempt, outcome: Outcome, state: str, recorded: bool) -> None
     }
     if not recorded:
         log.warning("sms.late_answer", **values)
+        return
+    if state == State.EXPIRED:
+        log.warning("sms.expired", **values)
         return
     match outcome:
         case Submitted(provider_id=provider_id, remark=remark):

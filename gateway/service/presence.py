@@ -26,6 +26,7 @@ GIVE_UP_S = 90.0
 of a provider and the time-out of a call together, so that nothing of it can still be answered."""
 
 
+SET_BACK_S = 1.0
 STOPPED = "the gateway stopped during the call"
 
 
@@ -46,6 +47,7 @@ class Presence:
         self._boot_id = self._place.partition(" ")[0]
         self._pid = os.getpid()
         self._seen: dict[str, _Seen] = {}
+        self._offset = float("-inf")
         self.id = secrets.token_hex(8)
 
     def claimant(self) -> Claimant:
@@ -58,6 +60,7 @@ class Presence:
             log.warning("sms.uncertain", job=job.id, why=STOPPED)
 
     def _turn(self, connection: Connection) -> list[Job]:
+        self._follow_clock(connection)
         me = Process(
             self.id,
             self._place,
@@ -75,6 +78,15 @@ class Presence:
         alive = {other.id for other in others} - {other.id for other in dead}
         outbox.release(connection, self._clock(), alive)
         return recovery.recover(connection, self._clock(), alive)
+
+    def _follow_clock(self, connection: Connection) -> None:
+        """What is due by the wall clock must not wait for a clock that was set back to catch up."""
+        offset = self._clock() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        back_s, self._offset = self._offset - offset, offset
+        if back_s > SET_BACK_S:
+            log.warning("clock.set_back", seconds=round(back_s), alert=True)
+            recovery.hasten(connection, self._clock(), back_s)
+            outbox.hasten(connection, self._clock(), back_s)
 
     def _lives(self, other: Process) -> bool:
         if other.place == self._place:
