@@ -26,11 +26,10 @@ def offer(mail: Mail, port: int, timeout_s: float = 20.0) -> str:
     try:
         with smtplib.SMTP("127.0.0.1", port, local_hostname="client", timeout=timeout_s) as client:
             client.ehlo()
-            for say in (lambda: client.mail("alerts@bank.example"), lambda: client.rcpt(SERVICE)):
-                code, words = say()
-                if code != 250:
-                    break
-            else:
+            code, words = client.mail("alerts@bank.example")
+            if code == 250:
+                code, words = client.rcpt(SERVICE)
+            if code == 250:
                 code, words = client.data(mail.content)
             answer = f"{code} {words.decode()}"
     except smtplib.SMTPResponseException as error:  # the banner, or the answer to DATA

@@ -237,7 +237,7 @@ async def test_no_database_at_the_start(tmp_path: Path, server: Server, workers:
         await proxy.refuse()
         changes = settings(sandbox, proxy.url) | {"server": {"hostname": "sms.example.com", "workers": workers}}
         code, _, err = await command("serve", "--config", str(write_config(tmp_path, changes)))
-    assert code == os.EX_CONFIG
+    assert code == os.EX_TEMPFAIL
     assert len(err.splitlines()) == 1, err
     assert "store.url" in err
     assert "start the database" in err
@@ -250,7 +250,7 @@ async def test_a_silent_database_at_the_start(tmp_path: Path, server: Server) ->
         began = time.monotonic()
         code, _, err = await command("serve", "--config", str(config))
     assert time.monotonic() - began < ANSWER_S
-    assert code == os.EX_CONFIG
+    assert code == os.EX_TEMPFAIL
     assert len(err.splitlines()) == 1, err
     assert "store.url" in err
 

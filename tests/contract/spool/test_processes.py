@@ -89,7 +89,7 @@ async def test_a_job_at_which_the_gateway_dies_again_and_again_is_left_for_a_per
         assert await recover(store, at=at) == [poison]
     row = await job(store, poison)
     assert (row.state, row.due_at, row.reason) == ("uncertain", None, "answer_lost")
-    assert row.why.endswith("3 times: somebody must look")
+    assert row.why.endswith(f"{POISON} times: somebody must look")
     assert await value(store, "select count(*) from outbox") == 1
     (attempt,) = await claim(store, at=NOW + 9, terms=WINDOWED)
     assert attempt.job.id == harmless
@@ -252,3 +252,17 @@ async def test_a_connection_that_breaks_costs_one_transaction(store: Store, othe
     assert is_away(caught.value)
     assert not (await store.put(mail("79101234567"))).duplicate
     assert await value(store, "select count(*) from mails") == 2
+
+
+async def test_a_clock_that_is_set_back_makes_nothing_wait_longer(store: Store) -> None:
+    waiting, lost, due = await put_jobs(store, 3)
+    for attempt in await claim(store, slots=2, terms=WINDOWED):
+        happens = Event.DEFER if attempt.job.id == waiting else Event.LOSE
+        await store.settle(settled(attempt, happens, due_at=NOW + 60))
+    await store.put(refused_mail(LOST))
+    (reply,) = await store.write(lambda c: outbox.take(c, NOW + 1, 1))
+    await store.write(lambda c: outbox.postpone(c, reply.id, NOW + 60, "busy"))
+    await store.write(lambda c: recovery.hasten(c, NOW - 3600 + 10, 3600.0))
+    await store.write(lambda c: outbox.hasten(c, NOW - 3600 + 10, 3600.0))
+    assert [(await job(store, name)).due_at - NOW for name in (waiting, lost, due)] == [-3540, -3540, -3600]
+    assert await store.read(outbox.next_due) == NOW - 3540
