@@ -23,6 +23,7 @@ from gateway.relay.worker import Worker
 from gateway.replies.send import Smarthost
 from gateway.sandbox.platform import Platform
 from gateway.sandbox.web import application
+from gateway.service import upkeep
 from gateway.service.credentials import Credentials
 from gateway.service.dispatch import Dispatch
 from gateway.service.intake import Intake
@@ -41,6 +42,7 @@ from gateway.spool.store import Store
 
 log = structlog.get_logger()
 
+BEAT_S, REMEMBER_S, EXPIRE_S, PRUNE_S = 3.0, 2.0, 5.0, 60.0
 DRAIN_S = 20.0
 """A little less than what systemd and Docker leave before they kill."""
 
@@ -78,10 +80,11 @@ class Daemon:
             Listener(listener, self.intake, settings.server.hostname, tls.get(listener.name), budget)
             for listener in settings.listeners
         ]
-        self._run(keeper.beat(self._presence))
-        self._run(keeper.remember(self._memory))
-        self._run(keeper.expire(self.store))
-        self._run(keeper.prune(self.store, settings.retention.texts, settings.retention.records))
+        retention = settings.retention
+        self._run(keeper.every(BEAT_S, "beat", self._presence.beat))
+        self._run(keeper.every(REMEMBER_S, "epoch", self._memory.advance))
+        self._run(keeper.every(EXPIRE_S, "expiry", lambda: upkeep.expire(self.store, time.time())))
+        self._run(keeper.every(PRUNE_S, "retention", lambda: upkeep.prune(self.store, time.time(), retention)))
         self._run(self.store.database.watch(lambda name: self._wake([name])))
         if settings.replies is not None:
             hostname, owner = settings.server.hostname, self._presence.id
@@ -144,17 +147,10 @@ class Daemon:
 
     def reload(self) -> None:
         """HUP: accounts, dialects and routes change all together, or nothing does."""
-        try:
-            fresh = load(self._configuration.path)
-        except ConfigError as fault:
-            log.error("config.refused", why=str(fault), alert=True)  # noqa: TRY400 (no bug of ours: no traceback)
-            return
-        if fixed := needs_restart(self._configuration, fresh):
-            log.error("config.refused", why=f"changed, but only a restart applies it: {', '.join(fixed)}", alert=True)
-            return
-        self._configuration = self.intake.configuration = fresh
-        self._run(self._presence.beat())  # so that everybody can see it
-        log.info("config.reloaded", accounts=len(fresh.directory.accounts))
+        if fresh := reloaded(self._configuration):
+            self._configuration = self.intake.configuration = fresh
+            self._run(self._presence.beat())  # so that everybody can see it
+            log.info("config.reloaded", accounts=len(fresh.directory.accounts))
 
     async def serve(self) -> None:
         """Run until TERM or INT, then drain."""
@@ -260,10 +256,18 @@ def smarthost(configuration: Configuration) -> Smarthost:
     )
 
 
-def needs_restart(old: Configuration, new: Configuration) -> list[str]:
-    """The sections that a running process cannot change."""
-    sections = ("server", "store", "listeners", "providers", "replies", "relay", "retention", "console", "log")
-    return [name for name in sections if getattr(old.settings, name) != getattr(new.settings, name)]
+def reloaded(running: Configuration) -> Configuration | None:
+    """The files as they are now; None, with an alert, when a running process cannot take them."""
+    try:
+        fresh = load(running.path)
+    except ConfigError as fault:
+        log.error("config.refused", why=str(fault), alert=True)  # noqa: TRY400 (no bug of ours: no traceback)
+        return None
+    fixed = ("server", "store", "listeners", "providers", "replies", "relay", "retention", "console", "log")
+    if changed := [name for name in fixed if getattr(running.settings, name) != getattr(fresh.settings, name)]:
+        log.error("config.refused", why=f"changed, but only a restart applies it: {', '.join(changed)}", alert=True)
+        return None
+    return fresh
 
 
 def notify(state: str) -> None:

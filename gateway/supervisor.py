@@ -22,10 +22,10 @@ import uvloop
 from sqlalchemy import make_url
 
 from gateway import __version__
-from gateway.daemon import DRAIN_S, Daemon, cannot_bind, needs_restart, notify, open_store, pid_file
+from gateway.daemon import DRAIN_S, Daemon, cannot_bind, notify, open_store, pid_file, reloaded
 from gateway.service.presence import bury_all
 from gateway.settings.document import ConfigError
-from gateway.settings.load import Configuration, load
+from gateway.settings.load import Configuration
 from gateway.smtp.server import bind, release, where
 from gateway.spool.sqlite import SqliteDatabase
 
@@ -212,16 +212,9 @@ class Supervisor:
 
     def _reload(self) -> None:
         """All workers, or none."""
-        try:
-            fresh = load(self._configuration.path)
-        except ConfigError as fault:
-            log.error("config.refused", why=str(fault), alert=True)  # noqa: TRY400 (no bug of ours: no traceback)
-            return
-        if fixed := needs_restart(self._configuration, fresh):
-            log.error("config.refused", why=f"changed, but only a restart applies it: {', '.join(fixed)}", alert=True)
-            return
-        self._configuration = fresh
-        self._send(signal.SIGHUP)
+        if fresh := reloaded(self._configuration):
+            self._configuration = fresh
+            self._send(signal.SIGHUP)
 
     def _send(self, number: signal.Signals) -> None:
         for pid in self._workers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from gateway.settings.schema import RetentionSettings
 from gateway.spool import recovery, retention
 from gateway.spool.store import Store
 from gateway.verdicts import VALIDITY_PASSED, Refusal
@@ -11,11 +12,11 @@ from gateway.verdicts import VALIDITY_PASSED, Refusal
 log = structlog.get_logger()
 
 
-async def prune(store: Store, now: float, texts_s: float, records_s: float) -> None:
+async def prune(store: Store, now: float, keep: RetentionSettings) -> None:
     """Erase what has been kept long enough, in steps that let other writes in between."""
     for what, transaction in (
-        ("texts", lambda connection: retention.erase_texts(connection, now - texts_s)),
-        ("records", lambda connection: retention.delete_records(connection, now - records_s)),
+        ("texts", lambda connection: retention.erase_texts(connection, now - keep.texts)),
+        ("records", lambda connection: retention.delete_records(connection, now - keep.records)),
     ):
         total = 0
         while count := await store.write(transaction):
@@ -27,8 +28,10 @@ async def prune(store: Store, now: float, texts_s: float, records_s: float) -> N
 
 
 async def expire(store: Store, now: float) -> None:
-    """Jobs past their validity are EXPIRED, and their senders are told."""
+    """Jobs past their validity are EXPIRED, and their senders are told. And space is kept for the day when
+    there is none."""
     refusal = Refusal(VALIDITY_PASSED)
     while expired := await store.write(lambda connection: recovery.expire(connection, now, refusal)):
         for job in expired:
             log.warning("sms.expired", job=job.id)
+    store.database.keep_reserve()

@@ -16,16 +16,17 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-CONNECT_S = 5.0
-STATEMENT_S = 10.0
+CONNECT_S = 3.0
+STATEMENT_S = 5.0
+"""With the time for giving up, a silent server costs a client ten seconds until its 451."""
 AFTER_FAULT_S = 2.0
 
 _SESSION = {
     "application_name": "email2sms",
     # A process that is frozen in a transaction must not keep its rows from the others for ever.
-    "idle_in_transaction_session_timeout": "15000",
-    "lock_timeout": "8000",
-    "statement_timeout": "10000",
+    "idle_in_transaction_session_timeout": "10000",
+    "lock_timeout": "4000",
+    "statement_timeout": "5000",
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
