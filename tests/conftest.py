@@ -58,3 +58,10 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/gateway.db"
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests share something slow stay together when several processes run the tests."""
+    for item in items:
+        if item.path.stem in {"test_faults", "test_database", "test_queries"}:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))

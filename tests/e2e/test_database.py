@@ -27,7 +27,7 @@ from tests.running import write_config
 from tests.smarthost import Smarthost
 from tests.tracing import family
 
-ANSWER_S = 20.0
+ANSWER_S = 15.0
 """A client is told in time. Ten seconds for the statement, five to cancel it, two to close the connection."""
 
 
