@@ -6,6 +6,7 @@ import codecs
 import difflib
 import hashlib
 import os
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from gateway.sms import numbers, originator
 from gateway.verdicts import Refused
 
 Model = TypeVar("Model", bound=BaseModel)
+_PASSWORD_IN_URL = re.compile(r"(://[^:@/]*):.*@")
 _SECRETS = ("password", "key", "secret", "token", "api_keys")
 
 
@@ -200,7 +202,7 @@ def _shown(name: str, value: Any) -> str:
         return "(hidden)"
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    return '"' + str(value)[:60] + '"'
+    return '"' + _PASSWORD_IN_URL.sub(r"\1:***@", str(value))[:60] + '"'
 
 
 def _suggestion(document: Document, model: type[BaseModel], key: Key) -> str:

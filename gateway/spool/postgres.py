@@ -43,6 +43,7 @@ class PostgresDatabase:
             url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
         self._engine = create_async_engine(
             url.set(drivername="postgresql+asyncpg"),
+            hide_parameters=True,  # an error goes into the log; texts and numbers do not
             pool_size=6,
             max_overflow=4,
             pool_timeout=CONNECT_S,

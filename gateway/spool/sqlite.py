@@ -154,6 +154,7 @@ def _engine(url: URL, begin: str) -> Engine:
     engine = create_engine(
         url,
         poolclass=StaticPool,
+        hide_parameters=True,  # an error goes into the log; texts and numbers do not
         connect_args={"check_same_thread": False, "timeout": 10.0, "isolation_level": None},
     )
     on_connect(

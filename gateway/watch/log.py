@@ -13,6 +13,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from gateway.sms.numbers import mask
 
 _NUMBER = re.compile(r"(?<![\w.])\+?\d{10,15}(?![\w.])")
+_ROW = re.compile(r"(DETAIL: +)[^\n]*")
+"""PostgreSQL shows the row that it refuses, with the words of the SMS."""
 _NOT_NUMBERS = frozenset({"provider_id", "timestamp", "queue_id", "job", "first"})
 _CHATTY = ("httpx", "httpcore", "aiohttp", "mail.log", "mail.error", "asyncio", "alembic", "sqlalchemy")
 """Their INFO and DEBUG print URLs with passwords, or the lines of a mail."""
@@ -22,7 +24,7 @@ def mask_numbers(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     """Whatever looks like a phone number in any value is masked, wherever it came from."""
     for key, value in event.items():
         if isinstance(value, str) and key not in _NOT_NUMBERS:
-            event[key] = _NUMBER.sub(lambda match: mask(match[0]), value)
+            event[key] = _NUMBER.sub(lambda match: mask(match[0]), _ROW.sub(r"\1(hidden)", value))
     return event
 
 
@@ -39,12 +41,13 @@ def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
         _without_none,
+        structlog.processors.format_exc_info,  # before the masking: a traceback quotes what it fell over
         mask_numbers,
     ]
     renderer: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=colourful, sort_keys=False, exception_formatter=_plain_traceback)]
+        [structlog.dev.ConsoleRenderer(colors=colourful, sort_keys=False)]
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        else [structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
     structlog.configure(
         processors=[*shared, *renderer],
@@ -55,6 +58,3 @@ def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-_plain_traceback = structlog.dev.plain_traceback

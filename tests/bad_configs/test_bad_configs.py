@@ -212,3 +212,10 @@ async def test_a_database_that_is_away_is_no_mistake(tmp_path: Path, workers: in
     code, _, err = await command("serve", "--config", str(path))
     assert (code, "Traceback" in err, "verysecret" in err) == (75, False, False)
     assert "store.url: ConnectionRefusedError" in err
+
+
+def test_a_password_in_a_url_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, GOOD + "\nstore: {url: 'mysql://e:very@secret@db/e'}\n"))
+    assert 'store.url: "mysql://e:***@db/e": does not look right' in str(caught.value)
+    assert "secret" not in str(caught.value)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import traceback
 from typing import Any
 
 import pytest
@@ -199,6 +201,9 @@ async def test_a_poisonous_mail_spoils_nobody_elses(store: Store, poison: dict[s
     bad = mail("79101234567", dropped=["79161234567"], per_hour=3, **poison)
     results = await asyncio.gather(*map(store.put, [items[0], bad, *items[1:]]), return_exceptions=True)
     assert [isinstance(result, Exception) for result in results] == [False, True, False, False]
+    assert isinstance(results[1], Exception)
+    logged = "".join(traceback.format_exception(results[1]))
+    assert not {"79101234567", "79161234567"} & set(re.findall(r"\d+", logged))
     assert results[0] == Put(items[0].envelope.queue_id)
     for name in ("mails", "jobs", "trail"):
         assert await value(store, f"select count(*) from {name}") == 3
