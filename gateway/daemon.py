@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 import structlog
 import uvloop
 from aiohttp import web
+from sqlalchemy.exc import OperationalError
 
 from gateway import __version__
 from gateway.providers.http import HttpUpstream
@@ -42,7 +43,10 @@ from gateway.spool.store import Store
 
 log = structlog.get_logger()
 
-BEAT_S, REMEMBER_S, EXPIRE_S, PRUNE_S = 3.0, 2.0, 5.0, 60.0
+BEAT_S = 3.0
+REMEMBER_S = 2.0
+EXPIRE_S = 5.0
+PRUNE_S = 60.0
 DRAIN_S = 20.0
 """A little less than what systemd and Docker leave before they kill."""
 
@@ -61,16 +65,13 @@ class Daemon:
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
-        """Open the store, recover, start the relay, then the doors. Raises ``ConfigError`` for a port in use."""
+        """Open the store, recover, start the relay, then the doors.
+
+        Raises ``ConfigError``, e.g. for a port in use, and ``Unavailable`` when the database is away: then it may be
+        called again.
+        """
         settings = self._configuration.settings
-        alone = self._sockets is None and self._configuration.store_is_embedded
-        self.store = await open_store(self._configuration, exclusive=alone)
-        if alone:
-            await bury_all(self.store, time.time())
-        self._memory = Memory(self._configuration.epoch_file, self.store)
-        await self._remember()
-        self._presence = Presence(self.store, lambda: self._configuration.digest)
-        await self._presence.beat()
+        await self._open_store()
         self.platform = Platform(clock=time.time)
         self._workers = {name: self._worker(name) for name in settings.providers}
         self._credentials = Credentials()
@@ -93,15 +94,20 @@ class Daemon:
         self._relaying = [asyncio.create_task(worker.run()) for worker in self._workers.values()]
         await self._open_doors()
 
-    async def _remember(self) -> None:
+    async def _open_store(self) -> None:
+        """Open, and take over from the dead, before anything goes out."""
+        alone = self._sockets is None and self._configuration.store_is_embedded
+        self.store = await open_store(self._configuration, exclusive=alone)
+        self._memory = Memory(self._configuration.epoch_file, self.store)
+        self._presence = Presence(self.store, lambda: self._configuration.digest)
         try:
+            if alone:
+                await bury_all(self.store, time.time())
             await self._memory.check()
-        except OSError as error:
-            where, why = self._configuration.epoch_file, error.strerror
+            await self._presence.beat()
+        except Exception as error:
             await self.store.close()
-            raise ConfigError(
-                f"{self._configuration.path}: server.epoch_file: {where}: {why}; mend the folder's permissions"
-            ) from None
+            raise _unusable(self._configuration, error) from None
 
     def _worker(self, name: str) -> Worker:
         settings = self._configuration.settings
@@ -202,24 +208,29 @@ class Daemon:
 async def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
     """The store of this configuration. Raises ``ConfigError`` when it cannot be used, ``Unavailable`` when it cannot
     be used now."""
-    where = f"{configuration.path}: store.url"
     try:
         min_free = configuration.settings.store.min_free
         return await Store.open(configuration.store_url, exclusive=exclusive, min_free=min_free)
-    except StoreInUse as error:
-        raise ConfigError(f"{where}: {error}: another gateway serves from it; stop that one first") from None
-    except SchemaTooNew as error:
-        raise ConfigError(f"{where}: written by a newer version (schema {error}); install that version") from None
     except Exception as error:
-        if configuration.store_is_embedded and isinstance(error, OSError):
-            raise ConfigError(
-                f"{where}: {error.filename or ''}: {error.strerror}; mend the folder's permissions"
-            ) from None
-        if is_misconfigured(error):
-            raise ConfigError(f"{where}: {cause(error)}; make it, or mend the URL") from None
-        if is_away(error):
-            raise Unavailable(f"{where}: {cause(error)}; start the database, or mend the URL") from None
-        raise
+        raise _unusable(configuration, error) from None
+
+
+def _unusable(configuration: Configuration, error: Exception) -> Exception:
+    """In words, what can be said of it in words."""
+    where = f"{configuration.path}: store.url"
+    match error:
+        case StoreInUse():
+            return ConfigError(f"{where}: {error}: another gateway serves from it; stop that one first")
+        case SchemaTooNew():
+            return ConfigError(f"{where}: written by a newer version (schema {error}); install that version")
+        case OSError(filename=str(path)):
+            return ConfigError(f"{where}: {path}: {error.strerror}; mend the folder's permissions")
+    is_file = configuration.store_is_embedded and isinstance(error, OperationalError)
+    if is_misconfigured(error) or (is_file and "locked" not in str(error)):
+        return ConfigError(f"{where}: {cause(error)}; make it, or mend the path, its permissions or the URL")
+    if is_away(error):
+        return Unavailable(f"{where}: {cause(error)}; start the database, or mend the URL")
+    return error
 
 
 @contextmanager

@@ -24,13 +24,15 @@ from sqlalchemy import make_url
 from gateway import __version__
 from gateway.daemon import DRAIN_S, Daemon, cannot_bind, notify, open_store, pid_file, reloaded
 from gateway.service.presence import bury_all
-from gateway.settings.document import ConfigError
+from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration
 from gateway.smtp.server import bind, release, where
 from gateway.spool.sqlite import SqliteDatabase
 
 log = structlog.get_logger()
 
+WAITING, WORKING = b"-", b"."
+"""What a worker says, each second."""
 BEAT_S = 1.0
 HUNG_S = 30.0
 """A worker whose loop has not turned for so long is killed: it answers nobody."""
@@ -149,12 +151,12 @@ class Supervisor:
             self._start(number)
 
     def _beaten(self, worker: _Worker) -> None:
-        with suppress(BlockingIOError):
-            if not os.read(worker.pipe, 4096):
-                self._selector.unregister(worker.pipe)
-                return
+        said = os.read(worker.pipe, 4096)
+        if not said:
+            self._selector.unregister(worker.pipe)
+            return
         worker.seen = time.monotonic()
-        worker.ready = True
+        worker.ready = worker.ready or WORKING in said
         if self._announced or self._stopping_since is not None:
             return
         if all(w.ready for w in self._workers.values()):
@@ -241,17 +243,34 @@ def _work(configuration: Configuration, sockets: Mapping[str, list[socket.socket
 
 async def _serve(daemon: Daemon, pipe: int) -> None:
     daemon.listen_for_signals()
-    await daemon.start()
+    if not await _started(daemon, pipe):
+        return
     beating = asyncio.create_task(_beat(daemon, pipe))
     await daemon.wait()
     await daemon.stop()
     beating.cancel()
 
 
+async def _started(daemon: Daemon, pipe: int) -> bool:
+    """Whether it has, before TERM came. A database that is being restarted is no reason to die."""
+    while True:
+        try:
+            await daemon.start()
+        except Unavailable as error:
+            log.warning("store.away", why=str(error))
+        else:
+            return True
+        with suppress(OSError):
+            os.write(pipe, WAITING)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(daemon.wait(), BEAT_S)
+            return False
+
+
 async def _beat(daemon: Daemon, pipe: int) -> None:
     while True:
         try:
-            os.write(pipe, b".")
+            os.write(pipe, WORKING)
         except BrokenPipeError:  # the supervisor was killed; its successor starts workers of its own
             daemon.end()
             return

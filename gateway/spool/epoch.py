@@ -6,9 +6,10 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from gateway.lifecycle import Event, State, sources
+from gateway.spool.engine import insert_missing
 from gateway.spool.schema import epoch, jobs
 
 
@@ -21,12 +22,11 @@ class Epoch:
 
 
 def current(connection: Connection) -> Epoch:
-    """As the database has it."""
+    """As the database has it; made when there is none, by whoever of several processes comes first."""
     row = connection.execute(select(epoch)).one_or_none()
     if row is None:
-        made = Epoch(secrets.token_hex(8), 0)
-        connection.execute(insert(epoch), {"store": made.store, "number": made.number})
-        return made
+        connection.execute(insert_missing(connection, epoch), {"id": 1, "store": secrets.token_hex(8), "number": 0})
+        row = connection.execute(select(epoch)).one()
     return Epoch(row.store, row.number)
 
 

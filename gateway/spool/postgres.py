@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-CONNECT_S = 3.0
+CONNECT_S = 5.0
 STATEMENT_S = 5.0
-"""With the time for giving up, a silent server costs a client ten seconds until its 451."""
+"""With the time for giving up, a silent server costs a client some twelve seconds until its 451."""
 AFTER_FAULT_S = 2.0
 
 _SESSION = {

@@ -197,6 +197,7 @@ processes = Table(
 epoch = Table(
     "epoch",
     metadata,
-    Column("store", String, primary_key=True),  # one row: the name that the store got when it was made
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row: 1
+    Column("store", String, nullable=False),  # the name that it got when it was made
     Column("number", BigInteger, nullable=False),  # counted up while SMS go out; a copy lies outside the database
 )

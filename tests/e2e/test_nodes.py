@@ -35,11 +35,12 @@ from tests.smarthost import Smarthost
 from tests.tracing import family
 
 HURRY = {
-    "gateway.relay.keeper.BEAT_EVERY_S": 0.5,
+    "gateway.daemon.BEAT_S": 0.5,
     "gateway.service.presence.GIVE_UP_S": 3.0,  # more than the next two and a call's time-out, as 90 s is
     "gateway.spool.claims.START_WITHIN_S": 1.0,
     "gateway.providers.http.CONNECT_TIMEOUT_S": 0.5,
     "gateway.spool.claims.OVERDUE_S": 2.0,
+    "gateway.spool.postgres.STATEMENT_S": 20.0,  # what was said to a frozen process is still heard
 }
 CALL_S = 1.0
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from gateway.lifecycle import Event
 from gateway.model import Attempt
-from gateway.spool import outbox, processes, recovery
+from gateway.spool import epoch, outbox, processes, recovery
 from gateway.spool.claims import Claimant
 from gateway.spool.engine import is_away
 from gateway.spool.processes import Process
@@ -158,6 +158,13 @@ async def test_after_a_deferral_a_claim_is_no_question(store: Store) -> None:
 
 
 # ── several machines ─────────────────────────────────────────────────────────────────────────
+
+
+@only_postgres
+async def test_a_store_gets_one_name(store: Store, other: Store) -> None:
+    found = await asyncio.gather(*(one.write(epoch.current) for one in (store, other) * 5))
+    assert len(set(found)) == 1
+    assert await value(store, "select count(*) from epoch") == 1
 
 
 @only_postgres

@@ -30,9 +30,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "epoch",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("store", sa.String(), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("store"),
+        sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
         "jobs",
