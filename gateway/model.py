@@ -196,6 +196,7 @@ class Accepted:
     per_day: int | None
     language: str
     notes: tuple[Note, ...]
+    segments_per_day: int | None = None
 
 
 # ── the provider ─────────────────────────────────────────────────────────────────────────────

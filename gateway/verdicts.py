@@ -110,6 +110,7 @@ TOO_MANY_SEGMENTS = _reason("too_many_segments", LIMIT)
 REQUEST_TOO_LONG = _reason("request_too_long", LIMIT)
 QUOTA_HOUR = _reason("quota_hour", QUOTA)
 QUOTA_DAY = _reason("quota_day", QUOTA)
+QUOTA_SEGMENTS = _reason("quota_segments", QUOTA)
 
 NUMBER_NOT_A_NUMBER = _reason("number_not_a_number", NUMBER)
 NUMBER_TOO_SHORT = _reason("number_too_short", NUMBER)

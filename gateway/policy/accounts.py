@@ -53,6 +53,7 @@ class Account:
     stop_list: frozenset[str] = frozenset()
     per_hour: int | None = None
     per_day: int | None = None
+    segments_per_day: int | None = None
     max_segments: int = 10
     resends_uncertain: bool = False
     """Better twice than never."""

@@ -74,6 +74,7 @@ def decide(
         dropped=tuple(dropped),
         per_hour=account.per_hour,
         per_day=account.per_day,
+        segments_per_day=account.segments_per_day,
         language=account.language,
         notes=tuple(notes),
     )

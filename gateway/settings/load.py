@@ -369,6 +369,7 @@ def _account(account: AccountSettings, language: str) -> Account:
         stop_list=frozenset(map(number, account.stop_list)),
         per_hour=account.limits.per_hour,
         per_day=account.limits.per_day,
+        segments_per_day=account.limits.segments_per_day,
         resends_uncertain=account.on_uncertain == "resend",
         max_segments=account.limits.max_segments,
         language=account.language or language,

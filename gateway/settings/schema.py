@@ -258,6 +258,9 @@ class LimitSettings(Strict):
 
     per_hour: int | None = Field(None, ge=1, description="SMS jobs in a clock hour (UTC); empty: no limit.")
     per_day: int | None = Field(None, ge=1, description="SMS jobs in a day (UTC); empty: no limit.")
+    segments_per_day: int | None = Field(
+        None, ge=1, description="Parts of SMS in a day (UTC), which is what providers bill: a cap on spending."
+    )
     max_segments: int = Field(10, ge=1, le=255, description="Parts of one long SMS.")
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
@@ -14,7 +14,7 @@ from gateway.lifecycle import State
 from gateway.model import Accepted, Dropped, Envelope, Job, Note
 from gateway.spool.engine import announce, insert_missing
 from gateway.spool.schema import jobs, mails, outbox, trail, usage
-from gateway.verdicts import QUOTA_DAY, QUOTA_HOUR, Refusal
+from gateway.verdicts import QUOTA_DAY, QUOTA_HOUR, QUOTA_SEGMENTS, Reason, Refusal
 
 REPORT_DELAY_S = 3.0
 """A report on single destinations waits a moment, so that one mail tells of all of them."""
@@ -119,7 +119,7 @@ class _Budget:
 
     def __init__(self, connection: Connection, items: Sequence[StoredMail]) -> None:
         self._connection = connection
-        self._used = self._locked({key for item in items for key, _ in _limits(item)})
+        self._used = self._locked({quota.key for item in items for quota in _quotas(item)})
         self._before = dict(self._used)
 
     def _locked(self, keys: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
@@ -140,16 +140,13 @@ class _Budget:
         return found
 
     def spend(self, item: StoredMail) -> Refusal | None:
-        accepted = item.accepted
-        wanted = len(accepted.jobs) if accepted else 0
-        if accepted is None or not wanted:
-            return None
-        limits = list(_limits(item))
-        for reason, (key, limit) in zip((QUOTA_HOUR, QUOTA_DAY), limits, strict=True):
-            if limit is not None and self._used[key] + wanted > limit:
-                return Refusal(reason, {"limit": limit, "used": self._used[key]})
-        for key, _ in limits:
-            self._used[key] = self._used[key] + wanted
+        quotas = _quotas(item)
+        for quota in quotas:
+            used = self._used[quota.key]
+            if quota.limit is not None and used + quota.wanted > quota.limit:
+                return Refusal(quota.reason, {"limit": quota.limit, "used": used})
+        for quota in quotas:
+            self._used[quota.key] += quota.wanted
         return None
 
     def record(self) -> None:
@@ -169,15 +166,28 @@ _COUNT = (
 )
 
 
-def _limits(item: StoredMail) -> tuple[tuple[tuple[str, str], int | None], ...]:
-    if item.accepted is None:
-        return ()
+class _Quota(NamedTuple):
+    key: tuple[str, str]
+    wanted: int
+    limit: int | None
+    reason: Reason
+
+
+def _quotas(item: StoredMail) -> list[_Quota]:
+    """What the mail would use up, in the clock hour and the day (UTC) in which it came."""
+    accepted = item.accepted
+    if accepted is None or not accepted.jobs:
+        return []
     at = datetime.fromtimestamp(item.envelope.received_at, UTC)
-    account = item.accepted.account
-    return (
-        ((account, at.strftime("%Y-%m-%dT%H")), item.accepted.per_hour),
-        ((account, at.strftime("%Y-%m-%d")), item.accepted.per_day),
-    )
+    hour, day, count = at.strftime("%Y-%m-%dT%H"), at.strftime("%Y-%m-%d"), len(accepted.jobs)
+    quotas = [
+        _Quota((accepted.account, hour), count, accepted.per_hour, QUOTA_HOUR),
+        _Quota((accepted.account, day), count, accepted.per_day, QUOTA_DAY),
+    ]
+    if (cap := accepted.segments_per_day) is not None:
+        segments = sum(job.segments for job in accepted.jobs)
+        quotas.append(_Quota((accepted.account, f"{day} segments"), segments, cap, QUOTA_SEGMENTS))
+    return quotas
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────

@@ -305,3 +305,16 @@ async def test_devices_without_manners_are_taken_from_trusted_networks(tmp_path:
         client.send(template("от камеры").replace(b"\r\n", b"\n") + b"\n.\n")
         assert (await client.answer()).startswith("250")
         assert (await handsets(daemon, 1))[0].text == "от камеры"
+
+
+async def test_a_cap_on_spending_is_told_as_a_limit_that_refills(tmp_path: Path) -> None:
+    from tests.running import ACCOUNT
+
+    capped = [{**ACCOUNT, "limits": {"segments_per_day": "3"}}]
+    async with running(tmp_path, accounts=capped) as daemon:
+        client = await Client.connect(daemon)
+        await client.say("EHLO client")
+        assert (await client.mail(template("ы" * 100), SERVICE)).startswith("250")  # two parts
+        answer = await client.mail(template("ю" * 100), SERVICE)
+        assert answer == "452 4.5.3 LIMIT daily limit of 3 SMS parts reached, try again later"
+        assert (await client.mail(template("short"), SERVICE)).startswith("250")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import re
 import traceback
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -165,6 +166,23 @@ async def test_quotas_refill_with_the_hour_and_the_day(
 ) -> None:
     results = [await store.put(mail("79101234567", at=NOW + at, **limits)) for at in times]
     assert [result.refusal.reason.key if result.refusal else None for result in results] == refused
+
+
+async def test_a_cap_on_spending_counts_parts(store: Store, other: Store) -> None:
+    """However many machines there are: two take mails of three parts each, with a cap of ten."""
+    plain = [mail("79101234567") for _ in range(6)]
+    items = []
+    for item in plain:
+        assert item.accepted is not None
+        (one,) = item.accepted.jobs
+        long = replace(item.accepted, jobs=(replace(one, segments=3),), segments_per_day=10)
+        items.append(replace(item, accepted=long))
+    results = await asyncio.gather(*((store, other)[n % 2].put(item) for n, item in enumerate(items)))
+    refusals = [result.refusal for result in results if result.refusal]
+    assert len(refusals) == 3
+    assert refusals[0].reason.key == "quota_segments"
+    assert refusals[0].values == {"limit": 10, "used": 9}
+    assert await value(store, "select jobs from usage where period like '%segments'") == 9
 
 
 async def test_quotas_are_each_accounts_own_and_count_only_what_is_sent(store: Store) -> None:
