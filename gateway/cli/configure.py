@@ -101,7 +101,7 @@ def _show(loaded: Configuration, balances: dict[str, dict[str, str]]) -> None:
         extra = f", {answer.get('error') or 'balance ' + answer.get('balance', '')}" if answer else ""
         table.add_row(f"provider {name}", provider.driver + extra)
     table.add_row("accounts", ", ".join(sorted(loaded.directory.accounts)) or "none: nobody can send")
-    table.add_row("store", loaded.store_url)
+    table.add_row("store", loaded.store_shown)
     console.print(table)
     console.print(f"[green]✓[/] {loaded.path} is right", soft_wrap=True)
 

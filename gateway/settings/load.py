@@ -56,6 +56,11 @@ class Configuration:
     """Equal for processes that run the same state of the files."""
 
     @property
+    def store_shown(self) -> str:
+        """The URL without its password."""
+        return _PASSWORD_IN_URL.sub(r"\1:***@", self.store_url)
+
+    @property
     def data_dir(self) -> Path:
         """Absolute."""
         return (self.path.parent / self.settings.server.data_dir).resolve()

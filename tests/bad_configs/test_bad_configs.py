@@ -219,3 +219,11 @@ def test_a_password_in_a_url_is_not_shown(tmp_path: Path) -> None:
         load(write(tmp_path, GOOD + "\nstore: {url: 'mysql://e:very@secret@db/e'}\n"))
     assert 'store.url: "mysql://e:***@db/e": does not look right' in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+async def test_check_config_shows_no_password(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + "\nstore: {url: 'postgresql://e:very@secret@db.example.com/e'}\n")
+    code, out, err = await command("check-config", "--config", str(path))
+    assert code == 0
+    assert "postgresql://e:***@db.example.com/e" in "".join(out.split())
+    assert "secret" not in out + err
