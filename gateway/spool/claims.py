@@ -17,7 +17,7 @@ from gateway.model import Attempt, Job, Note
 from gateway.spool import pace
 from gateway.spool.processes import is_known
 from gateway.spool.schema import attempts, jobs, trail
-from gateway.spool.settle import trail_row
+from gateway.spool.trail import trail_row
 
 OVERDUE_S = 60.0
 START_WITHIN_S = 20.0

@@ -12,8 +12,8 @@ from gateway.lifecycle import Event, State, after, sources
 from gateway.model import Note
 from gateway.spool.engine import announce
 from gateway.spool.outbox import refusal_of, replies_of
-from gateway.spool.put import encode_notes
 from gateway.spool.schema import attempts, jobs, mails, providers, trail
+from gateway.spool.trail import trail_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +137,7 @@ def apply(connection: Connection, job_id: str, event: Event, now: float) -> Stat
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes))
     if state is State.QUEUED:
         announce(connection, row.provider)
-    note = Note("desk", event.value)
-    connection.execute(
-        insert(trail), {"mail_id": row.mail_id, "job_id": job_id, "at": now, "notes": encode_notes((note,))}
-    )
+    connection.execute(insert(trail), trail_row(row.mail_id, job_id, now, (Note("desk", event.value),)))
     return state
 
 

@@ -14,6 +14,7 @@ from gateway.lifecycle import State
 from gateway.model import Accepted, Dropped, Envelope, Job, Note
 from gateway.spool.engine import announce, insert_missing
 from gateway.spool.schema import jobs, mails, outbox, trail, usage
+from gateway.spool.trail import trail_row
 from gateway.verdicts import QUOTA_DAY, QUOTA_HOUR, QUOTA_SEGMENTS, Reason, Refusal
 
 REPORT_DELAY_S = 3.0
@@ -64,7 +65,8 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
         first = seen.get(item.dedup_key) if item.dedup_key else None
         if first is not None:
             results.append(Put(first, duplicate=True))
-            again.append(_again(first, item))
+            note = Note("door", "DUPLICATE: came again, not sent twice", {"peer": item.envelope.peer})
+            again.append(trail_row(first, None, item.envelope.received_at, (note,)))
         elif (refusal := budget.spend(item)) is not None:
             results.append(Put(item.envelope.queue_id, refusal=refusal))
         else:
@@ -78,18 +80,14 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
         connection.execute(insert(mails), [_mail_row(item) for item in stored])
         if rows := [row for item in stored for row in _job_rows(item)]:
             connection.execute(insert(jobs), rows)
-        connection.execute(insert(trail), [_trail_row(item) for item in stored])
+        story = [trail_row(i.envelope.queue_id, None, i.envelope.received_at, i.notes) for i in stored]
+        connection.execute(insert(trail), story)
         if rows := [row for item in stored for row in _outbox_rows(item)]:
             connection.execute(insert(outbox), rows)
         budget.record()
         for provider in {job.route[0] for item in stored if item.accepted for job in item.accepted.jobs}:
             announce(connection, provider)
     return results
-
-
-def _again(first: str, item: StoredMail) -> dict[str, Any]:
-    note = Note("door", "DUPLICATE: came again, not sent twice", {"peer": item.envelope.peer})
-    return {"mail_id": first, "job_id": None, "at": item.envelope.received_at, "notes": encode_notes((note,))}
 
 
 def confirm(connection: Connection, queue_ids: Sequence[str]) -> list[None]:
@@ -198,11 +196,6 @@ def fingerprint(originator: str, destination: str, text: str) -> bytes:
     return hashlib.blake2b(f"{originator}\0{destination}\0{text}".encode(), digest_size=16).digest()
 
 
-def encode_notes(notes: Sequence[Note]) -> list[list[Any]]:
-    """Notes as the trail's JSON."""
-    return [[note.room, note.what, dict(note.values)] for note in notes]
-
-
 def _mail_row(item: StoredMail) -> Mapping[str, Any]:
     envelope, refusal = item.envelope, item.refusal
     return {
@@ -288,15 +281,6 @@ def _dropped_row(item: StoredMail, drop: Dropped, job_id: str) -> dict[str, Any]
         "why": "refused before sending",
         "reason": drop.refusal.reason.key,
         "reason_values": dict(drop.refusal.values),
-    }
-
-
-def _trail_row(item: StoredMail) -> dict[str, Any]:
-    return {
-        "mail_id": item.envelope.queue_id,
-        "job_id": None,
-        "at": item.envelope.received_at,
-        "notes": encode_notes(item.notes),
     }
 
 

@@ -13,7 +13,8 @@ from gateway.spool.claims import job_of
 from gateway.spool.engine import announce
 from gateway.spool.outbox import ask_for_reports
 from gateway.spool.schema import OPEN, attempts, jobs, providers, trail
-from gateway.spool.settle import FINISH, trail_row
+from gateway.spool.settle import FINISH
+from gateway.spool.trail import trail_row
 from gateway.verdicts import ANSWER_LOST, Refusal
 
 EXPIRE_AT_ONCE = 5_000

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from gateway.lifecycle import Event, State, sources
 from gateway.model import Attempt, Note
 from gateway.spool.outbox import ask_for_reports
-from gateway.spool.put import encode_notes
 from gateway.spool.schema import attempts, jobs, trail
+from gateway.spool.trail import trail_row
 from gateway.verdicts import Refusal
 
 
@@ -113,8 +113,3 @@ def _finished(item: Settlement) -> Mapping[str, Any]:
         "new_outcome": item.outcome,
         "new_detail": item.why,
     }
-
-
-def trail_row(mail_id: str, job_id: str, at: float, notes: Sequence[Note]) -> dict[str, Any]:
-    """Notes on a job."""
-    return {"mail_id": mail_id, "job_id": job_id, "at": at, "notes": encode_notes(notes)}
