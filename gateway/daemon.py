@@ -9,6 +9,8 @@ import socket
 import time
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
 
 import structlog
 import uvloop
@@ -39,6 +41,7 @@ from gateway.smtp.server import Listener
 from gateway.spool.claims import ProviderTerms
 from gateway.spool.engine import StoreInUse, cause, is_away, is_misconfigured
 from gateway.spool.migrations import SchemaTooNew
+from gateway.spool.sqlite import lock
 from gateway.spool.store import Store
 
 log = structlog.get_logger()
@@ -212,6 +215,17 @@ async def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
         min_free = configuration.settings.store.min_free
         return await Store.open(configuration.store_url, exclusive=exclusive, min_free=min_free)
     except Exception as error:
+        raise _unusable(configuration, error) from None
+
+
+def lock_store(configuration: Configuration) -> IO[str] | None:
+    """Claim an embedded store for this process and all that it forks, until the result is closed. Raises
+    ``ConfigError``."""
+    if not configuration.store_is_embedded:
+        return None
+    try:
+        return lock(Path(configuration.store_url.removeprefix("sqlite:///")))
+    except (StoreInUse, OSError) as error:
         raise _unusable(configuration, error) from None
 
 

@@ -19,15 +19,13 @@ from dataclasses import dataclass
 
 import structlog
 import uvloop
-from sqlalchemy import make_url
 
 from gateway import __version__
-from gateway.daemon import DRAIN_S, Daemon, cannot_bind, notify, open_store, pid_file, reloaded
+from gateway.daemon import DRAIN_S, Daemon, cannot_bind, lock_store, notify, open_store, pid_file, reloaded
 from gateway.service.presence import bury_all
 from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration
 from gateway.smtp.server import bind, release, where
-from gateway.spool.sqlite import SqliteDatabase
 
 log = structlog.get_logger()
 
@@ -74,8 +72,9 @@ class Supervisor:
         for name in _SIGNALS:
             signal.signal(name, lambda *_: None)
         self._selector.register(signals, selectors.EVENT_READ)
-        held = self._prepare()
+        held = lock_store(self._configuration)
         try:
+            asyncio.run(self._prepare())
             self._bind()
             for number in range(self._configuration.processes):
                 self._start(number)
@@ -86,23 +85,15 @@ class Supervisor:
             for listener in self._configuration.settings.listeners:
                 release(listener, self._sockets.get(listener.name, []))
             if held is not None:
-                asyncio.run(held.close())
+                held.close()
         log.info("gateway.stopped")
         return self._code
 
-    def _prepare(self) -> SqliteDatabase | None:
-        """Claim an embedded store for the workers that will inherit the claim; bring any to the newest schema."""
-        held = None
+    async def _prepare(self) -> None:
+        """Bring the store to the newest schema; when nobody else can be at work on it, everybody known is dead."""
+        store = await open_store(self._configuration, exclusive=False)
         if self._configuration.store_is_embedded:
-            held = SqliteDatabase(make_url(self._configuration.store_url))
-        asyncio.run(self._open_once(held))
-        return held
-
-    async def _open_once(self, held: SqliteDatabase | None) -> None:
-        store = await open_store(self._configuration, exclusive=held is not None)
-        if held is not None:
             await bury_all(store, time.time())
-            held.inherit_lock(store.database)
         await store.close()
 
     def _bind(self) -> None:

@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -24,8 +24,6 @@ log = structlog.get_logger()
 GIVE_UP_S = 90.0
 """Without a beat for so long, a process on another machine counts as dead: longer than the duplicate window
 of a provider and the time-out of a call together, so that nothing of it can still be answered."""
-
-
 SET_BACK_S = 1.0
 STOPPED = "the gateway stopped during the call"
 
@@ -43,16 +41,19 @@ class Presence:
         self._store = store
         self._configuration = configuration
         self._clock = clock
-        self._place = place()
-        self._boot_id = self._place.partition(" ")[0]
-        self._pid = os.getpid()
+        pid = os.getpid()
+        self._me = Process(secrets.token_hex(8), place(), pid, _ticks(pid) or 0, socket.gethostname())
         self._seen: dict[str, _Seen] = {}
         self._offset = float("-inf")
-        self.id = secrets.token_hex(8)
+
+    @property
+    def id(self) -> str:
+        """Of this process, chosen anew at each start."""
+        return self._me.id
 
     def claimant(self) -> Claimant:
         """Who claims, and when on the clock of this boot."""
-        return Claimant(self._boot_id, time.clock_gettime(time.CLOCK_BOOTTIME), self.id)
+        return Claimant(self._me.place.partition(" ")[0], time.clock_gettime(time.CLOCK_BOOTTIME), self.id)
 
     async def beat(self) -> None:
         """Become known, live on, and take over from the dead: their calls in flight become uncertain."""
@@ -61,15 +62,7 @@ class Presence:
 
     def _turn(self, connection: Connection) -> list[Job]:
         self._follow_clock(connection)
-        me = Process(
-            self.id,
-            self._place,
-            self._pid,
-            _ticks(self._pid) or 0,
-            host=socket.gethostname(),
-            configuration=self._configuration(),
-        )
-        processes.beat(connection, me, self._clock())
+        processes.beat(connection, replace(self._me, configuration=self._configuration(), at=self._clock()))
         others = processes.listed(connection)
         dead = [other for other in others if other.id != self.id and not self._lives(other)]
         for other in dead:
@@ -89,7 +82,7 @@ class Presence:
             outbox.hasten(connection, self._clock(), back_s)
 
     def _lives(self, other: Process) -> bool:
-        if other.place == self._place:
+        if other.place == self._me.place:
             return _ticks(other.pid) == other.started
         now = time.monotonic()
         seen = self._seen.setdefault(other.id, _Seen(other.beat, now))

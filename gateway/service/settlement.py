@@ -139,18 +139,13 @@ def _uncertain(attempt: Attempt, outcome: Uncertain, terms: Terms) -> Settlement
             due_at=terms.now + wait_s,
             tries=attempt.tries + 1,
         )
-    if attempt.job.resend:
-        return _resent(attempt, outcome, terms)
+    if attempt.job.resend and (due_at := _due_again(attempt, terms)) < attempt.job.expires_at:
+        why = f"{outcome.why}; goes out again, as the account wishes"
+        return _settled(attempt, Event.DEFER, terms, "resent", why=why, due_at=due_at, tries=attempt.tries + 1)
     refusal = Refusal(ANSWER_LOST, {"provider": attempt.provider})
     return _settled(attempt, Event.LOSE, terms, "uncertain", why=outcome.why, refusal=refusal, notify=True)
 
 
-def _resent(attempt: Attempt, outcome: Uncertain, terms: Terms) -> Settlement:
-    """As the account wishes, for as long as the SMS is valid; not before the provider has forgotten the first."""
-    tries = attempt.tries + 1
-    due_at = terms.now + max(terms.window_s or 0.0, backoff(terms.retry, tries, terms.chance))
-    if due_at >= attempt.job.expires_at:
-        refusal = Refusal(ANSWER_LOST, {"provider": attempt.provider})
-        return _settled(attempt, Event.LOSE, terms, "uncertain", why=outcome.why, refusal=refusal, notify=True)
-    why = f"{outcome.why}; goes out again, as the account wishes"
-    return _settled(attempt, Event.DEFER, terms, "resent", why=why, due_at=due_at, tries=tries)
+def _due_again(attempt: Attempt, terms: Terms) -> float:
+    """Not before the provider has forgotten the first request."""
+    return terms.now + max(terms.window_s or 0.0, backoff(terms.retry, attempt.tries + 1, terms.chance))

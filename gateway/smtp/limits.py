@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -19,35 +19,22 @@ class Budget:
         self._held = 0
 
     @contextmanager
-    def share(self) -> Iterator[Share]:
-        """One mail's part, given back at the end."""
-        share = Share(self)
+    def share(self) -> Iterator[Callable[[int], bool]]:
+        """One mail's part, given back at the end. The function says whether the mail may be so large now."""
+        held = 0
+
+        def fits(size: int) -> bool:
+            nonlocal held
+            if size > held and self._held + size - held > self._limit:
+                return False
+            self._held += size - held
+            held = size
+            return True
+
         try:
-            yield share
+            yield fits
         finally:
-            share.resize(0)
-
-    def resize(self, before: int, after: int) -> bool:
-        """Whether the change fits. A part can always become smaller."""
-        if after > before and self._held - before + after > self._limit:
-            return False
-        self._held += after - before
-        return True
-
-
-class Share:
-    """What one mail holds of the budget."""
-
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
-        self._size = 0
-
-    def resize(self, size: int) -> bool:
-        """Whether the mail may be that large now."""
-        if not self._budget.resize(self._size, size):
-            return False
-        self._size = size
-        return True
+            fits(0)
 
 
 class Timed(Protocol):

@@ -15,7 +15,6 @@ from gateway.smtp import address
 from gateway.smtp.auth import AuthConnection
 from gateway.smtp.connection import Goodbye, No, Terms
 from gateway.smtp.data import Crowded, TooLarge, has_bare_line_ends, normalised, read_data, unstuffed
-from gateway.smtp.limits import Share
 
 log = structlog.get_logger()
 
@@ -162,20 +161,20 @@ class Session(AuthConnection):
         self._reply("354 end with <CRLF>.<CRLF>")
         await self._flush()
         self.deadline = self.loop.time() + self._settings.data_timeout
-        with self._terms.budget.share() as share:
-            raw = await self._receive(share)
+        with self._terms.budget.share() as fits:
+            raw = await self._receive(fits)
             if raw is not None:
                 await self._hand_over(raw)
         self._reset()
 
-    async def _receive(self, share: Share) -> bytes | None:
+    async def _receive(self, fits: Callable[[int], bool]) -> bytes | None:
         """The mail as it was meant; None when it was refused. Raises ``Goodbye``."""
         try:
             raw = await read_data(
                 self._reader,
                 self._settings.max_message_bytes,
                 lf_ends=self._lf_only and self._trusted,
-                fits=share.resize,
+                fits=fits,
             )
         except TooLarge as error:
             self._answer_all(f"552 5.3.4 LIMIT more than {self._settings.max_message_bytes} bytes")

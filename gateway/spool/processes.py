@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -28,24 +28,11 @@ class Process:
     at: float = 0.0
 
 
-def beat(connection: Connection, me: Process, now: float) -> None:
+def beat(connection: Connection, me: Process) -> None:
     """Say that this process lives. It becomes known by that, also when the others had given it up."""
-    values = {"at": now, "beat": processes.c.beat + 1, "configuration": me.configuration}
-    if connection.execute(update(processes).where(processes.c.id == me.id).values(values)).rowcount:
-        return
-    connection.execute(
-        insert(processes),
-        {
-            "id": me.id,
-            "place": me.place,
-            "pid": me.pid,
-            "started": me.started,
-            "beat": 0,
-            "host": me.host,
-            "configuration": me.configuration,
-            "at": now,
-        },
-    )
+    values = {"at": me.at, "beat": processes.c.beat + 1, "configuration": me.configuration}
+    if not connection.execute(update(processes).where(processes.c.id == me.id).values(values)).rowcount:
+        connection.execute(insert(processes), asdict(me))
 
 
 def is_known(connection: Connection, process_id: str) -> bool:
@@ -56,10 +43,8 @@ def is_known(connection: Connection, process_id: str) -> bool:
 
 def listed(connection: Connection) -> list[Process]:
     """All that have not been given up."""
-    rows = connection.execute(select(processes).order_by(processes.c.host, processes.c.pid))
-    return [
-        Process(row.id, row.place, row.pid, row.started, row.host, row.configuration, row.beat, row.at) for row in rows
-    ]
+    rows = connection.execute(select(processes).order_by(processes.c.host, processes.c.pid)).mappings()
+    return [Process(**row) for row in rows]
 
 
 def forget(connection: Connection, ids: Collection[str]) -> None:

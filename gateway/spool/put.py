@@ -117,7 +117,8 @@ class _Budget:
 
     def __init__(self, connection: Connection, items: Sequence[StoredMail]) -> None:
         self._connection = connection
-        self._used = self._locked({quota.key for item in items for quota in _quotas(item)})
+        self._quotas = {item.envelope.queue_id: _quotas(item) for item in items}
+        self._used = self._locked({quota.key for quotas in self._quotas.values() for quota in quotas})
         self._before = dict(self._used)
 
     def _locked(self, keys: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
@@ -138,7 +139,7 @@ class _Budget:
         return found
 
     def spend(self, item: StoredMail) -> Refusal | None:
-        quotas = _quotas(item)
+        quotas = self._quotas[item.envelope.queue_id]
         for quota in quotas:
             used = self._used[quota.key]
             if quota.limit is not None and used + quota.wanted > quota.limit:

@@ -62,9 +62,9 @@ class SqliteDatabase:
         Two daemons on one file would both resolve each other's calls in flight (reliability, row 23).
         The command line works on the store beside a daemon without this lock.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if exclusive:
             self._lock_file = lock(self.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.touch(mode=0o600)
 
     async def write(self, transaction: Callable[[Connection], T]) -> T:
@@ -115,11 +115,6 @@ class SqliteDatabase:
         """Nobody tells: processes on one file look again each second."""
         await asyncio.Event().wait()
 
-    def inherit_lock(self, other: object) -> None:
-        """Take over the claim, so that it outlives ``other``. Processes that are forked now share it."""
-        assert isinstance(other, SqliteDatabase)
-        self._lock_file, other._lock_file = other._lock_file, None
-
     async def close(self) -> None:
         """Finish what is queued and release the file."""
         for thread in self._threads.values():
@@ -138,7 +133,11 @@ def _die(path: Path, error: DatabaseError) -> NoReturn:
 
 
 def lock(path: Path) -> IO[str]:
-    """Claim the database file until the result is closed, by every process that inherited it."""
+    """Claim the database file until the result is closed, by every process that inherited it.
+
+    Raises ``StoreInUse``, ``OSError``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = path.with_name(path.name + ".lock")
     path.touch(mode=0o600)
     held = path.open("w")

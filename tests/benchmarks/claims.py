@@ -208,7 +208,7 @@ def place(engine: str) -> Iterator[str]:
 async def opened(url: str) -> AsyncIterator[Store]:
     store = await Store.open(url, exclusive=True)
     try:
-        await store.write(lambda c: processes.beat(c, Process("bench", "here", os.getpid(), 1), time.time()))
+        await store.write(lambda c: processes.beat(c, Process("bench", "here", os.getpid(), 1, at=time.time())))
         yield store
     finally:
         await store.close()

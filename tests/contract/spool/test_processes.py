@@ -42,7 +42,7 @@ def by(process: str, seconds: float = 1000.0) -> Claimant:
 
 async def beat(store: Store, *known: str) -> None:
     for name in known:
-        await store.write(lambda c, name=name: processes.beat(c, replace(ONE, id=name), NOW))  # type: ignore[misc]
+        await store.write(lambda c, name=name: processes.beat(c, replace(ONE, id=name, at=NOW)))  # type: ignore[misc]
 
 
 async def recover(store: Store, *alive: str, at: float = NOW) -> list[str]:
@@ -50,8 +50,8 @@ async def recover(store: Store, *alive: str, at: float = NOW) -> list[str]:
 
 
 async def test_a_beat_makes_known_and_counts(store: Store) -> None:
-    await store.write(lambda c: processes.beat(c, ONE, NOW))
-    await store.write(lambda c: processes.beat(c, replace(ONE, configuration="new"), NOW + 3))
+    await store.write(lambda c: processes.beat(c, replace(ONE, at=NOW)))
+    await store.write(lambda c: processes.beat(c, replace(ONE, configuration="new", at=NOW + 3)))
     assert await store.read(processes.listed) == [replace(ONE, configuration="new", beat=1, at=NOW + 3)]
     await store.write(lambda c: processes.forget(c, ["one"]))
     assert await store.read(processes.listed) == []
