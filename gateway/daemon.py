@@ -18,8 +18,8 @@ from aiohttp import web
 from sqlalchemy.exc import OperationalError
 
 from gateway import __version__
-from gateway.providers.http import HttpUpstream
-from gateway.providers.registry import connect
+from gateway.providers import Upstream
+from gateway.providers.registry import Surroundings, connect
 from gateway.providers.sandbox import SandboxSettings
 from gateway.relay import keeper
 from gateway.relay.worker import Worker
@@ -117,7 +117,7 @@ class Daemon:
         provider = settings.providers[name]
         dispatch = Dispatch(
             ProviderTerms(name, provider.rate),
-            connect(provider, self.platform),
+            connect(provider, Surroundings(self.platform)),
             self.store,
             self._configuration.retry,
             self._presence.claimant,
@@ -264,9 +264,9 @@ def cannot_bind(configuration: Configuration, key: str, value: str, error: OSErr
     return ConfigError(f'{configuration.path}: {key}: "{value}": {why}; choose another, or stop what uses it')
 
 
-def upstream(configuration: Configuration, name: str) -> HttpUpstream:
+def upstream(configuration: Configuration, name: str) -> Upstream:
     """A provider account of this configuration, for a question from the command line."""
-    return connect(configuration.settings.providers[name], Platform(clock=time.time))
+    return connect(configuration.settings.providers[name], Surroundings(Platform(clock=time.time)))
 
 
 def smarthost(configuration: Configuration) -> Smarthost:

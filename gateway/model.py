@@ -115,6 +115,68 @@ class Operator:
 Credential = Password | ApiKey | NoSecret | Operator
 
 
+class Channel(StrEnum):
+    """By which way a message reaches the subscriber. All but SMS need a provider that knows them (seed 003)."""
+
+    SMS = "sms"
+    FLASH = "flash"
+    """An SMS that is shown and not kept (class 0)."""
+    EMAIL = "email"
+    CALL = "call"
+    VIBER = "viber"
+    SOC = "soc"
+    TELEGRAM = "telegram"
+    """A code of 4 to 8 digits."""
+    BOT = "bot"
+    HLR = "hlr"
+    """No message: a question about the subscriber. The result comes as a receipt."""
+    PING = "ping"
+    """An SMS that no handset shows; its receipt tells whether the phone is on."""
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Send at this time, seconds since the epoch."""
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Send so many seconds after the mail has come."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Send between these hours of the day, of a clock that is ahead of UTC by so much."""
+
+    first_hour: int
+    last_hour: int
+    utc_offset_s: int
+
+
+When = At | After | Between
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a submission may ask for besides text, originator and destinations. The default: a plain SMS, now."""
+
+    channel: Channel = Channel.SMS
+    detail: str = ""
+    """What the channel needs besides the text: the subject of an email, a call's voice, a bot's name."""
+    comment: str = ""
+    """For the sender's own history at the provider; never sent to the subscriber."""
+    when: When | None = None
+    transliterate: bool | None = None
+    """None: as the account says."""
+
+
+NOTHING_SPECIAL = Wishes()
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One destination as typed, and the envelope recipient that it answers for."""
@@ -140,6 +202,7 @@ class Submission:
     max_destinations: int = 20
     max_text_length: int | None = None
     password_max_length: int | None = None
+    wishes: Wishes = NOTHING_SPECIAL
     notes: tuple[Note, ...] = ()
 
     @property
@@ -173,6 +236,14 @@ class Job:
     recipient: str = ""
     resend: bool = False
     """A lost answer that cannot be found out: send it again, better twice than never."""
+    channel: Channel = Channel.SMS
+    detail: str = ""
+    """See ``Wishes.detail``."""
+    comment: str = ""
+    due_at: float | None = None
+    """When to hand it to the provider; None: at once."""
+    send_at: float | None = None
+    """When the provider is to send it; None: as soon as it has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +332,11 @@ class Submitted:
 
     provider_id: str | None
     remark: str = ""
+    """What the sender should know; empty: nothing."""
+    parts: tuple[str, ...] = ()
+    """The ids of the further parts, where each part of a long SMS has an id and a receipt of its own."""
+    cost: str = ""
+    """As the provider wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +380,42 @@ class Receipt:
     changed_at: str = ""
     segments: int | None = None
     price: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What else it says: the handset's error code, the result of an HLR request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An SMS from a subscriber to one of our numbers (MO)."""
+
+    provider_id: str
+    sender: str
+    """E.164 digits, or a name."""
+    destination: str
+    """Our number, E.164 digits or a short code."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """An HTTP request that a provider makes to us."""
+
+    method: str
+    url: str = field(repr=False)
+    """As the provider called it: signatures are made over it."""
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Names in lower case."""
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a callback says, and what the provider wants to hear once that is on the disk."""
+
+    receipts: tuple[Receipt, ...] = ()
+    incoming: tuple[Incoming, ...] = ()
+    answer: Response = Response(200, b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,13 @@ app = typer.Typer(help="Provider accounts.", no_args_is_help=True)
 async def ask_balance(loaded: Configuration, name: str) -> dict[str, str]:
     """The balance, or why it is not known."""
     from gateway.daemon import upstream  # noqa: PLC0415
-    from gateway.providers.http import NoAnswer  # noqa: PLC0415
-    from gateway.service import desk  # noqa: PLC0415
+    from gateway.providers import NoAnswer, Unsupported  # noqa: PLC0415
     from gateway.verdicts import Refused  # noqa: PLC0415
 
     provider = upstream(loaded, name)
     try:
-        balance = await desk.balance(provider)
-    except (NoAnswer, desk.Unsupported) as error:
+        balance = await provider.balance()
+    except (NoAnswer, Unsupported) as error:
         return {"error": str(error)}
     except Refused as refused:
         return {"error": f"{refused.refusal.code}: {refused.refusal.values.get('text', '')}"}
@@ -63,13 +62,14 @@ async def _all_balances(loaded: Configuration, names: list[str]) -> dict[str, di
 def status(
     name: Annotated[str | None, typer.Argument(help="Its name; default: all.")] = None,
     provider_id: Annotated[str | None, typer.Argument(help="The provider's id of a message.")] = None,
+    to: Annotated[str, typer.Option(help="The message's number: some providers want to hear it.")] = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Whether the accounts are working; with an id, what became of that message."""
     loaded = configuration(config)
     if name is not None and provider_id is not None:
-        result = asyncio.run(_message_status(loaded, _known(loaded, name), provider_id))
+        result = asyncio.run(_message_status(loaded, _known(loaded, name), provider_id, to))
     else:
         result = asyncio.run(_account_status(loaded))
         if name is not None:
@@ -81,16 +81,15 @@ def status(
         console.print(f"{key}: {value}", markup=False)
 
 
-async def _message_status(loaded: Configuration, name: str, provider_id: str) -> dict[str, str]:
+async def _message_status(loaded: Configuration, name: str, provider_id: str, to: str) -> dict[str, str]:
     from gateway.daemon import upstream  # noqa: PLC0415
-    from gateway.providers.http import NoAnswer  # noqa: PLC0415
-    from gateway.service import desk  # noqa: PLC0415
+    from gateway.providers import NoAnswer, Unsupported  # noqa: PLC0415
     from gateway.verdicts import Refused  # noqa: PLC0415
 
     provider = upstream(loaded, name)
     try:
-        receipt = await desk.status(provider, provider_id)
-    except (NoAnswer, desk.Unsupported) as error:
+        receipt = await provider.status(provider_id, to)
+    except (NoAnswer, Unsupported) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(69) from None
     except Refused as refused:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from gateway.model import ApiKey, Credential, NoSecret, Operator, Password
+from gateway.model import ApiKey, Channel, Credential, NoSecret, Operator, Password
 
 Network = IPv4Network | IPv6Network
 ANY = "*"
@@ -49,6 +49,7 @@ class Account:
     senders: tuple[re.Pattern[str], ...] = ()
     networks: tuple[Network, ...] = ()
     originators: frozenset[str] = frozenset()
+    channels: frozenset[Channel] = frozenset({Channel.SMS, Channel.FLASH})
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stop_list: frozenset[str] = frozenset()
     per_hour: int | None = None

@@ -9,8 +9,8 @@ from __future__ import annotations
 from gateway.model import Door, Envelope, NoSecret, Operator, Submission
 from gateway.policy.accounts import Account, Directory, in_networks
 from gateway.sms import originator as originators
-from gateway.sms import segments
 from gateway.verdicts import (
+    CHANNEL_NOT_ALLOWED,
     CREDENTIALS_WRONG,
     NOT_ACTIVATED,
     ORIGINATOR_NOT_ALLOWED,
@@ -18,9 +18,7 @@ from gateway.verdicts import (
     PASSWORD_TOO_LONG,
     SENDER_NOT_ALLOWED,
     SENDER_NOT_VERIFIED,
-    TEXT_TOO_LONG,
     TOO_MANY_DESTINATIONS,
-    TOO_MANY_SEGMENTS,
     Refused,
 )
 
@@ -96,15 +94,11 @@ def destinations_are_few(submission: Submission) -> None:
         raise Refused(TOO_MANY_DESTINATIONS, destinations=asked, limit=submission.max_destinations)
 
 
-def text_fits(submission: Submission, account: Account) -> int:
-    """Step 10: length by the dialect, segments by the account. Returns the number of segments."""
-    limit = submission.max_text_length
-    if limit is not None and len(submission.text) > limit:
-        raise Refused(TEXT_TOO_LONG, length=len(submission.text), limit=limit)
-    count = segments.count(submission.text)
-    if count > account.max_segments:
-        raise Refused(TOO_MANY_SEGMENTS, segments=count, limit=account.max_segments)
-    return count
+def channel_is_allowed(submission: Submission, account: Account) -> None:
+    """Step 8: each channel but SMS is a permission."""
+    channel = submission.wishes.channel
+    if channel not in account.channels:
+        raise Refused(CHANNEL_NOT_ALLOWED, channel=channel.value)
 
 
 def _printable(name: str) -> str:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from gateway.model import Accepted, Asked, Dropped, Envelope, Job, Note, Submission
+from gateway.model import Accepted, Asked, Channel, Dropped, Envelope, Job, Note, Submission
 from gateway.policy import checks
 from gateway.policy.accounts import Account
-from gateway.policy.routing import Route, route
+from gateway.policy.composing import compose
+from gateway.policy.routing import Router, Trip
+from gateway.policy.schedule import resolve
 from gateway.sms import numbers
-from gateway.verdicts import LIST_UNKNOWN, NO_ROUTE, OWN_NUMBER_UNKNOWN, STOP_LISTED, Refused
+from gateway.verdicts import CHANNEL_NOT_CARRIED, LIST_UNKNOWN, NO_ROUTE, OWN_NUMBER_UNKNOWN, STOP_LISTED, Refused
 
 
-def decide(
-    envelope: Envelope,
-    submission: Submission,
-    account: Account,
-    verified: str,
-    routes: Sequence[Route],
-    validity_s: float,
-) -> Accepted:
+@dataclass(frozen=True, slots=True)
+class House:
+    """What holds for all accounts."""
+
+    router: Router
+    validity_s: float
+
+
+def decide(envelope: Envelope, submission: Submission, account: Account, verified: str, house: House) -> Accepted:
     """Steps 7 to 10 of the admission, for a proven account.
 
     Raises ``Refused`` for what refuses the whole; a bad destination is only dropped, with its own verdict.
@@ -27,39 +30,50 @@ def decide(
     """
     checks.account_is_active(account)
     checks.originator_is_allowed(submission, account)
+    checks.channel_is_allowed(submission, account)
     asked = _destinations(submission, account)
     checks.destinations_are_few(submission)
-    segments = checks.text_fits(submission, account)
+    composed = compose(submission, account)
+    wishes, now = submission.wishes, envelope.received_at
+    send_at = resolve(wishes.when, now)
     jobs: dict[str, Job] = {}
     dropped: list[Dropped] = []
     repeated = 0
     for ask in asked:
+        trip = Trip("", submission.originator, account.login, wishes.channel, send_at or now)
         try:
-            destination, providers = _admit(ask.typed, account, routes)
+            trip, providers = _admit(ask.typed, trip, account, house.router)
         except Refused as refused:
             dropped.append(Dropped(ask, refused.refusal))
             continue
-        repeated += destination in jobs
+        repeated += trip.destination in jobs
+        at_once = send_at is None or all(house.router.carrier(name).schedules for name in providers)
         jobs.setdefault(
-            destination,
+            trip.destination,
             Job(
                 id=f"{envelope.queue_id}-{len(jobs) + 1}",
                 mail_id=envelope.queue_id,
                 account=account.login,
                 originator=submission.originator,
-                destination=destination,
-                text=submission.text,
-                segments=segments,
+                destination=trip.destination,
+                text=composed.text,
+                segments=composed.segments,
                 route=providers,
-                created_at=envelope.received_at,
-                expires_at=envelope.received_at + validity_s,
+                created_at=now,
+                expires_at=(send_at or now) + house.validity_s,
                 recipient=ask.recipient,
                 resend=account.resends_uncertain,
+                channel=wishes.channel,
+                detail=wishes.detail,
+                comment=wishes.comment,
+                due_at=None if at_once else send_at,
+                send_at=send_at if at_once else None,
             ),
         )
     notes = [
         Note("policy", "sender verified", {"by": verified or "nothing"}),
-        Note("policy", "accepted", {"account": account.login, "jobs": len(jobs), "segments": segments}),
+        Note("policy", "accepted", {"account": account.login, "jobs": len(jobs), "segments": composed.segments}),
+        *composed.notes,
     ]
     if repeated:
         notes.append(Note("policy", "repeated destinations left out", {"count": repeated}))
@@ -92,11 +106,14 @@ def _destinations(submission: Submission, account: Account) -> tuple[Asked, ...]
     return submission.destinations
 
 
-def _admit(typed: str, account: Account, routes: Sequence[Route]) -> tuple[str, tuple[str, ...]]:
+def _admit(typed: str, trip: Trip, account: Account, router: Router) -> tuple[Trip, tuple[str, ...]]:
     destination = numbers.parse(typed)
     if destination in account.stop_list:
         raise Refused(STOP_LISTED, number=numbers.mask(destination))
-    providers = route(destination, routes)
+    trip = replace(trip, destination=destination)
+    providers = router.providers(trip)
+    if not providers and trip.channel is not Channel.SMS:
+        raise Refused(CHANNEL_NOT_CARRIED, channel=trip.channel.value, number=numbers.mask(destination))
     if not providers:
         raise Refused(NO_ROUTE, number=numbers.mask(destination))
-    return destination, providers
+    return trip, providers

@@ -1,13 +1,19 @@
-"""Drivers: what each provider's protocol looks like. Sans I/O: requests out, responses in, as data."""
+"""Drivers: what each provider's protocol looks like. Sans I/O: requests out, responses in, as data.
+
+An ``Upstream`` is a provider account that can be called: a driver behind HTTP (``http``), or a protocol that keeps a
+connection (``smpp``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from gateway.model import Attempt, Balance, Outcome, Receipt, Request, Response
+from gateway.model import Attempt, Balance, Callback, Channel, Outcome, Pushed, Receipt, Request, Response
 from gateway.strict import Strict
 
 
@@ -18,18 +24,53 @@ class ProviderSettings(Strict):
     rate: float | None = Field(None, gt=0, description="Calls a second, over all processes; empty: no limit.")
     max_in_flight: int = Field(20, ge=1, le=1000, description="Calls that may wait for an answer at one time.")
     timeout: float = Field(10, gt=0, le=30, description="Seconds to wait for an answer.")
+    poll: bool = Field(True, description="Ask what became of each SMS, where the protocol has such a question.")
+    callback_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="A secret of your own in the address at which this provider reports: see `callbacks`.",
+    )
+    callback_token_file: str | None = Field(None, description="A file whose first line is the token.")
+
+    channels: ClassVar[frozenset[Channel]] = frozenset({Channel.SMS})
+    """What the driver can carry at all."""
+
+    def carries(self) -> frozenset[Channel]:
+        """What this account carries."""
+        return self.channels
+
+    def schedules(self) -> bool:
+        """Whether a scheduled SMS is handed over at once, with its time, instead of waiting here."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What one must know of a provider so that nothing is lost and nothing goes out twice."""
+
+    group: int = 1
+    """How many jobs of one text one request may carry."""
+    duplicate_window_s: float | None = None
+    """It refuses an identical request, whoever makes it, for this long; None: it does not look."""
+    repeat_within_s: float = 0.0
+    """So long after a lost answer the identical request may be made again: it sends no second SMS, and its answer
+    tells what became of the first. 0: never."""
+    keyed: bool = False
+    """It knows the repeat by a key in the request, so that any process may make it, after a restart, too."""
+
+
+PLAIN = Traits()
 
 
 class Driver(Protocol):
-    """The seam. ``gateway/README.md`` tells how to add one; the contract tests say what it must keep."""
+    """The seam for providers on HTTP. ``gateway/README.md`` tells how to add one; ``gateway.testing`` holds the
+    tests that every driver must pass."""
 
-    duplicate_window_s: float | None
-    """The provider refuses an identical request for this long; None: it does not look."""
-    group: int
-    """How many jobs of one text one request may carry."""
+    traits: Traits
 
     def submit(self, attempts: Sequence[Attempt]) -> Request:
-        """The request for jobs of one originator and text. Raises ``Refused`` when it cannot be expressed."""
+        """The request for jobs of one originator and text. The same for the same jobs, always. Raises ``Refused``
+        when it cannot be expressed."""
         ...
 
     def read_submit(self, attempts: Sequence[Attempt], response: Response) -> list[Outcome]:
@@ -42,8 +83,8 @@ class Driver(Protocol):
 class StatusQuery(Protocol):
     """A driver that can ask what became of a job."""
 
-    def status(self, provider_id: str) -> Request:
-        """Ask for one job."""
+    def status(self, provider_id: str, destination: str) -> Request:
+        """Ask for one job. Some providers want to hear the number, too (E.164 digits)."""
         ...
 
     def read_status(self, provider_id: str, response: Response) -> Receipt:
@@ -62,3 +103,85 @@ class BalanceQuery(Protocol):
     def read_balance(self, response: Response) -> Balance:
         """Raises ``Refused`` (MSG) with the provider's words."""
         ...
+
+
+@runtime_checkable
+class PriceQuery(Protocol):
+    """A driver that can ask what an SMS to a number costs."""
+
+    def price(self, destination: str) -> Request:
+        """Ask."""
+        ...
+
+    def read_price(self, response: Response) -> Balance:
+        """Amount and currency. Raises ``Refused`` (MSG) with the provider's words."""
+        ...
+
+
+@runtime_checkable
+class CallbackReader(Protocol):
+    """A driver whose provider reports to us: receipts, incoming SMS."""
+
+    def read_callback(self, callback: Callback) -> Pushed:
+        """What it says and what is to be answered. Raises ``Refused``: AUTH for a wrong signature, FORMAT for what
+        is not understood."""
+        ...
+
+
+class Unsupported(Exception):
+    """The provider's protocol has no such question."""
+
+
+Sink = Callable[[str, Pushed], Awaitable[None]]
+"""Where what a provider pushes is written down: its name, and what it says. Returns after the commit."""
+
+
+class Upstream(Protocol):
+    """A provider account that can be called."""
+
+    traits: Traits
+    can_ask: bool
+    """Whether ``status`` is worth a call."""
+
+    async def start(self, sink: Sink) -> None:
+        """For protocols that keep a connection: connect, and stay connected, until ``close``. Waits for nothing."""
+        ...
+
+    async def submit(self, attempts: Sequence[Attempt]) -> list[Outcome]:
+        """One call. Never raises for the network."""
+        ...
+
+    async def status(self, provider_id: str, destination: str) -> Receipt:
+        """Raises ``Unsupported``, ``NoAnswer``, ``Refused``."""
+        ...
+
+    async def balance(self) -> Balance:
+        """Raises ``Unsupported``, ``NoAnswer``, ``Refused``."""
+        ...
+
+    async def price(self, destination: str) -> Balance:
+        """Raises ``Unsupported``, ``NoAnswer``, ``Refused``."""
+        ...
+
+    def read_callback(self, callback: Callback) -> Pushed:
+        """Raises ``Unsupported``, ``Refused``."""
+        ...
+
+    async def close(self) -> None:
+        """Let calls in flight go and disconnect."""
+        ...
+
+
+class NoAnswer(Exception):
+    """The call brought no usable answer. ``sent`` says whether bytes may have left us."""
+
+    def __init__(self, why: str, *, sent: bool) -> None:
+        super().__init__(why)
+        self.sent = sent
+
+
+def client_id(job_id: str, bits: int) -> int:
+    """A positive number of at most so many bits for a job: what providers that want numbers take as the key of a
+    request. The same for each try, so that a repeat is known for what it is."""
+    digest = hashlib.blake2b(job_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % ((1 << bits) - 1) + 1

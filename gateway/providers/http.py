@@ -15,8 +15,31 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from gateway.model import Attempt, Deferred, Outcome, Rejected, Request, Response, Scope, Uncertain
-from gateway.providers import Driver
+from gateway.model import (
+    Attempt,
+    Balance,
+    Callback,
+    Deferred,
+    Outcome,
+    Pushed,
+    Receipt,
+    Rejected,
+    Request,
+    Response,
+    Scope,
+    Uncertain,
+)
+from gateway.providers import (
+    BalanceQuery,
+    CallbackReader,
+    Driver,
+    NoAnswer,
+    PriceQuery,
+    ProviderSettings,
+    Sink,
+    StatusQuery,
+    Unsupported,
+)
 from gateway.verdicts import Refused
 
 MAX_ANSWER_BYTES = 1_000_000
@@ -29,43 +52,15 @@ _NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError
 ``httpx.ConnectTimeout`` too, so httpx's classes cannot be believed here."""
 
 
-class NoAnswer(Exception):
-    """The call brought no usable answer. ``sent`` says whether bytes may have left us."""
-
-    def __init__(self, why: str, *, sent: bool) -> None:
-        super().__init__(why)
-        self.sent = sent
-
-
-class HttpUpstream:
-    """One provider account over HTTP. Use inside a running loop; ``close`` when done."""
+class HttpClient:
+    """Requests to one peer. Use inside a running loop; ``close`` when done."""
 
     def __init__(
-        self,
-        driver: Driver,
-        *,
-        timeout_s: float,
-        max_in_flight: int,
-        transport: httpx.AsyncBaseTransport | None = None,
+        self, *, timeout_s: float, max_in_flight: int, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        self.driver = driver
         self._timeout_s = timeout_s
         self._transport = transport
         self._max_in_flight = max_in_flight
-
-    async def submit(self, attempts: Sequence[Attempt]) -> list[Outcome]:
-        """Send one request for these attempts and read what became of them. Never raises for the network."""
-        try:
-            request = self.driver.submit(attempts)
-        except Refused as refused:
-            return [Rejected(refused.refusal)] * len(attempts)
-        try:
-            response = await self.call(request)
-        except NoAnswer as error:
-            if error.sent:
-                return [Uncertain(str(error))] * len(attempts)
-            return [Deferred(Scope.ROUTE, str(error))] * len(attempts)
-        return self.driver.read_submit(attempts, response)
 
     async def call(self, request: Request) -> Response:
         """One request, one fully read response. Raises ``NoAnswer``; no redirect, no retry, no proxy from the
@@ -120,6 +115,72 @@ class HttpUpstream:
         if self._transport is not None:
             await self._transport.aclose()
             self._transport = None
+
+
+class HttpUpstream(HttpClient):
+    """One provider account over HTTP."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        *,
+        timeout_s: float,
+        max_in_flight: int,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        super().__init__(timeout_s=timeout_s, max_in_flight=max_in_flight, transport=transport)
+        self.driver = driver
+        self.traits = driver.traits
+        self.can_ask = isinstance(driver, StatusQuery)
+
+    @classmethod
+    def of(
+        cls, driver: Driver, settings: ProviderSettings, transport: httpx.AsyncBaseTransport | None = None
+    ) -> HttpUpstream:
+        """With the patience that the settings have."""
+        return cls(driver, timeout_s=settings.timeout, max_in_flight=settings.max_in_flight, transport=transport)
+
+    async def start(self, sink: Sink) -> None:
+        """Nothing: what the provider pushes comes by callback."""
+
+    async def submit(self, attempts: Sequence[Attempt]) -> list[Outcome]:
+        """Send one request for these attempts and read what became of them. Never raises for the network."""
+        try:
+            request = self.driver.submit(attempts)
+        except Refused as refused:
+            return [Rejected(refused.refusal)] * len(attempts)
+        try:
+            response = await self.call(request)
+        except NoAnswer as error:
+            if error.sent:
+                return [Uncertain(str(error))] * len(attempts)
+            return [Deferred(Scope.ROUTE, str(error))] * len(attempts)
+        return self.driver.read_submit(attempts, response)
+
+    async def status(self, provider_id: str, destination: str) -> Receipt:
+        """Ask what became of a message. Raises ``Unsupported``, ``NoAnswer``, ``Refused``."""
+        if not isinstance(self.driver, StatusQuery):
+            raise Unsupported("this provider cannot tell a status")
+        response = await self.call(self.driver.status(provider_id, destination))
+        return self.driver.read_status(provider_id, response)
+
+    async def balance(self) -> Balance:
+        """Ask what is left. Raises ``Unsupported``, ``NoAnswer``, ``Refused``."""
+        if not isinstance(self.driver, BalanceQuery):
+            raise Unsupported("this provider cannot tell its balance")
+        return self.driver.read_balance(await self.call(self.driver.balance()))
+
+    async def price(self, destination: str) -> Balance:
+        """Ask what an SMS costs. Raises ``Unsupported``, ``NoAnswer``, ``Refused``."""
+        if not isinstance(self.driver, PriceQuery):
+            raise Unsupported("this provider cannot tell its prices")
+        return self.driver.read_price(await self.call(self.driver.price(destination)))
+
+    def read_callback(self, callback: Callback) -> Pushed:
+        """What the provider says. Raises ``Unsupported``, ``Refused``."""
+        if not isinstance(self.driver, CallbackReader):
+            raise Unsupported("this provider reports nothing")
+        return self.driver.read_callback(callback)
 
 
 def _socket(address: tuple[object, ...]) -> socket.socket:

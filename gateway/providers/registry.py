@@ -1,24 +1,77 @@
-"""Settings → a provider account that can be called. A new driver is named here and in ``settings/schema.py``."""
+"""Settings → a provider account that can be called. A new driver is a row of ``_BUILT_IN``; one of another package is
+found by its entry point.
+
+The entry point's group is ``email2sms.providers``, its name the driver's, and it names a ``Kind``.
+"""
 
 from __future__ import annotations
 
-from gateway.providers import ProviderSettings, sandbox
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from gateway.providers import Driver, ProviderSettings, Upstream, sandbox
 from gateway.providers.http import HttpUpstream
 from gateway.providers.sandbox import SandboxSettings, SandboxTransport
 from gateway.providers.targetsms import TargetSms, TargetSmsSettings
 from gateway.sandbox.platform import Platform
 
+GROUP = "email2sms.providers"
 
-def connect(settings: ProviderSettings, platform: Platform) -> HttpUpstream:
-    """``platform`` stands behind ``driver: sandbox``. Opens no connection yet."""
-    match settings:
-        case TargetSmsSettings():
-            return HttpUpstream(TargetSms(settings), timeout_s=settings.timeout, max_in_flight=settings.max_in_flight)
-        case SandboxSettings():
-            return HttpUpstream(
-                sandbox.driver(),
-                timeout_s=settings.timeout,
-                max_in_flight=settings.max_in_flight,
-                transport=SandboxTransport(platform),
-            )
-    raise AssertionError(f"no driver for {type(settings).__name__}")
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a provider account is given besides its settings."""
+
+    platform: Platform
+    """Stands behind ``driver: sandbox``."""
+    callback_url: str = ""
+    """Where this provider reports to us; empty: nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A driver: the class of its settings, and how an account of these settings is made."""
+
+    settings: type[ProviderSettings]
+    """With a field ``driver: Literal["name"]``."""
+    connect: Callable[[Any, Surroundings], Upstream]
+    """Opens no connection yet."""
+
+    @property
+    def name(self) -> str:
+        """As in ``driver: …``."""
+        return str(self.settings.model_fields["driver"].annotation.__args__[0])  # type: ignore[union-attr]
+
+
+def http(settings: type[ProviderSettings], driver: Callable[[Any, str], Driver]) -> Kind:
+    """A driver on HTTP: made of its settings and the address of its callbacks."""
+    return Kind(settings, lambda given, around: HttpUpstream.of(driver(given, around.callback_url), given))
+
+
+def _sandbox(settings: SandboxSettings, around: Surroundings) -> Upstream:
+    return HttpUpstream.of(sandbox.driver(), settings, SandboxTransport(around.platform))
+
+
+_BUILT_IN = (
+    http(TargetSmsSettings, TargetSms),
+    Kind(SandboxSettings, _sandbox),
+)
+
+
+@cache
+def kinds() -> tuple[Kind, ...]:
+    """All drivers, those of other packages last. One that takes the name of another is left out."""
+    found = {kind.name: kind for kind in _BUILT_IN}
+    for point in entry_points(group=GROUP):
+        kind = point.load()
+        found.setdefault(kind.name, kind)
+    return tuple(found.values())
+
+
+def connect(settings: ProviderSettings, around: Surroundings) -> Upstream:
+    """The provider account of these settings."""
+    kind = next(kind for kind in kinds() if kind.settings is type(settings))
+    return kind.connect(settings, around)

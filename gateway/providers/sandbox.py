@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from gateway.providers import ProviderSettings
 from gateway.providers.targetsms import TargetSms, TargetSmsSettings
+from gateway.sandbox import targetsms as wire
 from gateway.sandbox.platform import Platform
 
 
@@ -36,7 +37,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer as the platform on HTTP would, lost answers included."""
-        answer = self._platform.get(request.url.params.multi_items())
+        answer = wire.get(self._platform, request.url.params.multi_items())
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
         if answer.cut:

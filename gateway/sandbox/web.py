@@ -9,7 +9,8 @@ from importlib.resources import files
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from gateway.sandbox.platform import Fault, Platform
+from gateway.sandbox import targetsms
+from gateway.sandbox.platform import Answer, Fault, Platform
 
 PLATFORM = web.AppKey("platform", Platform)
 _FAULT = TypeAdapter(Fault)
@@ -21,8 +22,8 @@ def application(platform: Platform) -> web.Application:
     app[PLATFORM] = platform
     app.add_routes(
         [
-            web.get("/sendsms.php", _wire),
-            web.get("/get/", _wire),
+            web.get("/sendsms.php", _targetsms_get),
+            web.get("/get/", _targetsms_get),
             web.get("/", _page),
             web.get("/phones", _page),
             web.get("/phones.json", _phones),
@@ -35,15 +36,19 @@ def application(platform: Platform) -> web.Application:
     return app
 
 
-async def _wire(request: web.Request) -> web.StreamResponse:
-    answer = request.app[PLATFORM].get(request.query.items())
+async def _targetsms_get(request: web.Request) -> web.StreamResponse:
+    return await _played(request, targetsms.get(request.app[PLATFORM], request.query.items()))
+
+
+async def _played(request: web.Request, answer: Answer, content_type: str = "text/plain") -> web.StreamResponse:
+    """The answer on the wire, faults included."""
     if answer.delay_s:
         await asyncio.sleep(answer.delay_s)
     if answer.cut:
         if request.transport is not None:
             request.transport.abort()
         raise asyncio.CancelledError
-    return web.Response(text=answer.body, status=answer.status, content_type="text/plain", charset="utf-8")
+    return web.Response(text=answer.body, status=answer.status, content_type=content_type, charset="utf-8")
 
 
 async def _page(_request: web.Request) -> web.Response:

@@ -8,20 +8,13 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from gateway.lifecycle import Event, State
-from gateway.model import Balance, Receipt
-from gateway.providers import BalanceQuery, StatusQuery
-from gateway.providers.http import HttpUpstream
 from gateway.spool import desk
 from gateway.spool.desk import JobRow, Story
 from gateway.spool.store import Store
 
-__all__ = ["Desk", "JobRow", "Story", "Unsupported", "balance", "status"]
+__all__ = ["Desk", "JobRow", "Story"]
 
 log = structlog.get_logger()
-
-
-class Unsupported(Exception):
-    """The provider's protocol has no such question."""
 
 
 class Desk:
@@ -52,18 +45,3 @@ class Desk:
     async def paused_providers(self) -> dict[str, str]:
         """Provider accounts that are stopped, and why."""
         return await self._store.read(lambda connection: desk.paused_providers(connection, self._clock()))
-
-
-async def balance(upstream: HttpUpstream) -> Balance:
-    """Ask the provider. Raises ``Unsupported``, ``NoAnswer``, ``Refused``."""
-    if not isinstance(upstream.driver, BalanceQuery):
-        raise Unsupported("this provider cannot tell its balance")
-    return upstream.driver.read_balance(await upstream.call(upstream.driver.balance()))
-
-
-async def status(upstream: HttpUpstream, provider_id: str) -> Receipt:
-    """Ask what became of a message. Raises ``Unsupported``, ``NoAnswer``, ``Refused``."""
-    if not isinstance(upstream.driver, StatusQuery):
-        raise Unsupported("this provider cannot tell a status")
-    request = upstream.driver.status(provider_id)
-    return upstream.driver.read_status(provider_id, await upstream.call(request))

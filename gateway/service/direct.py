@@ -47,9 +47,7 @@ async def send(
         recipient="",
         max_destinations=10_000,
     )
-    accepted = decide(
-        envelope, submission, account, "operator", configuration.routes, configuration.settings.relay.validity
-    )
+    accepted = decide(envelope, submission, account, "operator", configuration.house)
     put = await store.put(
         StoredMail(
             envelope=envelope,

@@ -15,8 +15,8 @@ from gateway.lifecycle import State
 from gateway.model import Attempt, Deferred, Outcome, Rejected, Scope, Submitted, Uncertain
 from gateway.policy.circuit import THRESHOLD, Circuit
 from gateway.policy.retry import RetryPolicy
-from gateway.providers.http import HttpUpstream
-from gateway.service.settlement import RESOLVE_WITHIN_S, Terms, settlement
+from gateway.providers import Upstream
+from gateway.service.settlement import Terms, settlement
 from gateway.sms.numbers import mask
 from gateway.spool import claims, pace, recovery
 from gateway.spool.claims import Claimant, ProviderTerms
@@ -35,7 +35,7 @@ class Dispatch:
     def __init__(
         self,
         terms: ProviderTerms,
-        upstream: HttpUpstream,
+        upstream: Upstream,
         store: Store,
         retry: RetryPolicy,
         who: Callable[[], Claimant],
@@ -44,11 +44,15 @@ class Dispatch:
         pause_s: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``terms`` get the duplicate window of the driver. ``sending`` is called whenever jobs go out."""
-        window_s = upstream.driver.duplicate_window_s
-        within_s = RESOLVE_WITHIN_S if window_s else 0.0
+        """``terms`` get what the upstream is like. ``sending`` is called whenever jobs go out."""
+        traits = upstream.traits
         self.name = terms.name
-        self._terms = replace(terms, duplicate_window_s=window_s, resolve_within_s=within_s)
+        self._terms = replace(
+            terms,
+            duplicate_window_s=traits.duplicate_window_s,
+            resolve_within_s=traits.repeat_within_s,
+            keyed=traits.keyed,
+        )
         self._upstream = upstream
         self._store = store
         self._retry = retry
@@ -73,7 +77,7 @@ class Dispatch:
         if attempts:
             self._sending()
         self._in_flight |= {attempt.job.id for attempt in attempts}
-        return list(_groups(attempts, self._upstream.driver.group))
+        return list(_groups(attempts, self._upstream.traits.group))
 
     async def _hand_back(self) -> None:
         """The store went away during a claim, which it may have committed all the same."""
@@ -112,7 +116,7 @@ class Dispatch:
     async def _settle(self, attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> None:
         terms = Terms(
             retry=self._retry,
-            resolvable=self._terms.duplicate_window_s is not None and len(attempts) == 1,
+            resolve_within_s=self._terms.resolve_within_s if len(attempts) == 1 else 0.0,
             window_s=self._terms.duplicate_window_s,
             now=self._clock(),
             boot_seconds=self._who().seconds,

@@ -112,8 +112,7 @@ async def _steps(case: Case, raw: bytes, configuration: Configuration, credentia
     proven = await credentials.prove(case.account, submission.credential)
     account = checks.account_is_proven(case.account, proven)
     checks.sender_is_the_accounts(envelope, case.mail.from_addresses, account)
-    validity_s = configuration.settings.relay.validity
-    case.accepted = decide(envelope, submission, account, case.verified, configuration.routes, validity_s)
+    case.accepted = decide(envelope, submission, account, case.verified, configuration.house)
 
 
 async def _maybe_in_thread(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -12,9 +12,7 @@ from gateway.spool.settle import Settlement
 from gateway.verdicts import ANSWER_LOST, VALIDITY_PASSED, Refusal
 
 FIRST_REPEAT_S = 2.0
-"""After a lost answer, the same request goes out again after this long …"""
-RESOLVE_WITHIN_S = 50.0
-"""… and for the last time this long after the first one: ten seconds before a window of a minute ends."""
+"""After a lost answer, the same request goes out again after this long, where it may; then after twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +20,10 @@ class Terms:
     """What the decision needs to know besides the outcome."""
 
     retry: RetryPolicy
-    resolvable: bool
-    """The provider refuses identical requests for a while, so a repeat tells what became of the first."""
+    resolve_within_s: float
+    """So long after the first request a repeat is safe and tells what became of it; 0: never."""
     window_s: float | None
-    """How long it refuses them."""
+    """How long the provider refuses identical requests."""
     now: float
     boot_seconds: float
     chance: float
@@ -127,9 +125,9 @@ def _deferred(attempt: Attempt, outcome: Deferred, terms: Terms) -> Settlement:
 
 def _uncertain(attempt: Attempt, outcome: Uncertain, terms: Terms) -> Settlement:
     """Once the window can prove nothing any more, nobody sends again: the operator and the sender are told."""
-    wait_s = FIRST_REPEAT_S * 2.0 ** min(attempt.tries, 4)
-    deadline = attempt.send_before if attempt.repeats else terms.boot_seconds + RESOLVE_WITHIN_S
-    if terms.resolvable and terms.boot_seconds + wait_s < deadline:
+    wait_s = FIRST_REPEAT_S * 2.0 ** min(attempt.tries, 9)
+    deadline = attempt.send_before if attempt.repeats else terms.boot_seconds + terms.resolve_within_s
+    if terms.resolve_within_s and terms.boot_seconds + wait_s < deadline:
         return _settled(
             attempt,
             Event.LOSE,

@@ -19,8 +19,9 @@ from gateway.dialects import Dialect
 from gateway.dialects.address import AddressDialect
 from gateway.dialects.template import TemplateDialect
 from gateway.policy.accounts import Account, Directory, address_pattern, key_digest
+from gateway.policy.decide import House
 from gateway.policy.retry import RetryPolicy
-from gateway.policy.routing import Route
+from gateway.policy.routing import Carrier, Route, Router
 from gateway.settings.document import ConfigError, Document, Key, read
 from gateway.settings.schema import (
     AccountSettings,
@@ -46,7 +47,7 @@ class Configuration:
     settings: GatewaySettings
     directory: Directory
     dialects: tuple[Dialect, ...]
-    routes: tuple[Route, ...]
+    house: House
     retry: RetryPolicy
     tls: Mapping[str, ssl.SSLContext]
     """By the listener's name."""
@@ -111,7 +112,7 @@ def load(path: Path) -> Configuration:
         settings=settings,
         directory=Directory.of(_account(account, default_language) for account in accounts),
         dialects=tuple(_dialects(settings.dialects)),
-        routes=tuple(Route(route.prefix, route.providers) for route in settings.routes),
+        house=House(_router(settings), settings.relay.validity),
         retry=_retry(settings.relay),
         tls={
             listener.name: _tls(listener, path.parent, document.at(("listeners", index, "tls")))
@@ -352,6 +353,12 @@ def _dialects(settings: DialectsSettings) -> Iterator[Dialect]:
         )
 
 
+def _router(settings: GatewaySettings) -> Router:
+    routes = tuple(Route(route.prefix, route.providers) for route in settings.routes)
+    carriers = {name: Carrier(given.carries(), given.schedules()) for name, given in settings.providers.items()}
+    return Router(routes, carriers)
+
+
 def _retry(relay: RelaySettings) -> RetryPolicy:
     return RetryPolicy(first_s=relay.first_retry, max_s=relay.max_retry, tries_per_provider=relay.tries_per_provider)
 
@@ -370,6 +377,7 @@ def _account(account: AccountSettings, language: str) -> Account:
         senders=tuple(address_pattern(sender) for sender in account.senders),
         networks=account.networks,
         originators=frozenset(account.originators),
+        channels=frozenset(account.channels),
         lists={name: tuple(map(number, values)) for name, values in account.lists.items()},
         stop_list=frozenset(map(number, account.stop_list)),
         per_hour=account.limits.per_hour,

@@ -35,9 +35,22 @@ def json_schema() -> dict[str, Any]:
 def markdown() -> str:
     """The reference page."""
     lines = [_HEAD, "# gateway.yaml\n"]
-    lines += _section(GatewaySettings.model_json_schema(), "", "")
-    lines += ["# accounts.yaml\n", *_section(AccountsFile.model_json_schema(), "", "")]
+    lines += _section(_with_choices(GatewaySettings.model_json_schema()), "", "")
+    lines += ["# accounts.yaml\n", *_section(_with_choices(AccountsFile.model_json_schema()), "", "")]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _with_choices(schema: Schema) -> Schema:
+    """The schema with the choices of its enumerations where they are referred to: they are no sections."""
+    choices = {f"#/$defs/{name}": inner for name, inner in schema.get("$defs", {}).items() if "enum" in inner}
+
+    def inlined(node: Any) -> Any:
+        if isinstance(node, dict):
+            return choices.get(node.get("$ref", ""), {key: inlined(value) for key, value in node.items()})
+        return [inlined(item) for item in node] if isinstance(node, list) else node
+
+    shown: Schema = inlined(schema)
+    return shown
 
 
 def _section(root: Schema, path: str, reference: str) -> Iterator[str]:
@@ -108,6 +121,8 @@ def _default(field: Schema) -> str:
     default = field.get("default")
     if default in (None, [], {}, "") or isinstance(default, dict):
         return ""
+    if isinstance(default, list):
+        return f"`[{', '.join(map(str, default))}]`"
     return f"`{default}`" if isinstance(default, str) else f"`{json.dumps(default)}`"
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
-from gateway.providers.sandbox import SandboxSettings
-from gateway.providers.targetsms import TargetSmsSettings
+from gateway.model import Channel
+from gateway.providers import ProviderSettings
+from gateway.providers.registry import kinds
 from gateway.strict import Strict
 
 Language = Literal["en", "ru", "uk"]
@@ -180,7 +181,10 @@ class DialectsSettings(Strict):
     address: AddressSettings | None = None
 
 
-Provider = Annotated[TargetSmsSettings | SandboxSettings, Field(discriminator="driver")]
+if TYPE_CHECKING:
+    Provider = ProviderSettings
+else:
+    Provider = Annotated[Union[tuple(kind.settings for kind in kinds())], Field(discriminator="driver")]  # noqa: UP007
 
 
 class RouteSettings(Strict):
@@ -279,6 +283,9 @@ class AccountSettings(Strict):
     senders: tuple[str, ...] = Field((), description="Allowed addresses; `*` matches any characters.")
     networks: tuple[Network, ...] = Field((), description="Networks that verify this account's senders.")
     originators: tuple[str, ...] = Field((), description='Registered sender names; ["*"]: any.')
+    channels: tuple[Channel, ...] = Field(
+        (Channel.SMS, Channel.FLASH), min_length=1, description="What it may send; all but sms and flash cost extra."
+    )
     lists: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Stored lists of numbers.")
     stop_list: tuple[str, ...] = Field((), description="Numbers that never get an SMS of this account: BANNED.")
     limits: LimitSettings = LimitSettings.model_construct()

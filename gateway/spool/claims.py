@@ -48,6 +48,8 @@ class ProviderTerms:
     """The provider refuses an identical request for this long."""
     resolve_within_s: float = 0.0
     """A lost answer may be asked for again until this long after the first byte."""
+    keyed: bool = False
+    """By any process, for the provider knows the request by its key."""
 
 
 def claim(connection: Connection, terms: ProviderTerms, slots: int, now: float, who: Claimant) -> list[Attempt]:
@@ -64,7 +66,7 @@ def claim(connection: Connection, terms: ProviderTerms, slots: int, now: float, 
     wanted, look_at = min(slots, calls), min(slots, calls)
     claimed: list[Attempt] = []
     while wanted > 0:
-        due = _due(connection, terms.name, look_at, now, who, lost_only=paused)
+        due = _due(connection, terms, look_at, now, who, lost_only=paused)
         taken = _take(connection, terms, _outside_window(connection, terms, due, now)[:wanted], now, who)
         claimed += taken
         wanted -= len(taken)
@@ -81,7 +83,7 @@ def _take(
 ) -> list[Attempt]:
     if not rows:
         return []
-    claimed = [_attempt(row, terms, who) for row in rows]
+    claimed = [_attempt(row, terms, who, now) for row in rows]
     connection.execute(
         _CLAIM,
         [
@@ -141,11 +143,12 @@ _DUE_FRESH = _DUE.where(jobs.c.expires_at > bindparam("now"))
 
 
 def _due(
-    connection: Connection, provider: str, limit: int, now: float, who: Claimant, *, lost_only: bool
+    connection: Connection, terms: ProviderTerms, limit: int, now: float, who: Claimant, *, lost_only: bool
 ) -> Sequence[Row[Any]]:
     """Lost answers first, for their time is short; then the oldest. A pause stops only what would be sent anew."""
-    usual = {"provider": provider, "now": now}
-    lost = {"state": State.UNCERTAIN.value, "boot": who.boot_id, "overdue": now - OVERDUE_S, "limit": limit}
+    usual = {"provider": terms.name, "now": now}
+    overdue = now if terms.keyed else now - OVERDUE_S
+    lost = {"state": State.UNCERTAIN.value, "boot": who.boot_id, "overdue": overdue, "limit": limit}
     rows = list(connection.execute(_DUE_LOST, usual | lost))
     if lost_only:
         return rows
@@ -204,10 +207,12 @@ _IDENTICAL = "an identical SMS went to this number less than a minute ago: waits
 _PUT_OFF = update(jobs).where(jobs.c.id == bindparam("job")).values(due_at=bindparam("until"), why=_IDENTICAL)
 
 
-def _attempt(row: Row[Any], terms: ProviderTerms, who: Claimant) -> Attempt:
+def _attempt(row: Row[Any], terms: ProviderTerms, who: Claimant, now: float) -> Attempt:
     repeats = row.state == State.UNCERTAIN.value
     if not repeats:
         send_before = who.seconds + START_WITHIN_S
+    elif terms.keyed:  # the key is not older than the job
+        send_before = who.seconds + row.created_at + terms.resolve_within_s - now
     elif row.window_boot == who.boot_id:
         send_before = row.window_start + terms.resolve_within_s
     else:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from gateway.model import Deferred, Outcome, Rejected, Request, Scope, Submitted, Uncertain
-from gateway.providers.http import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES, HttpUpstream, NoAnswer
+from gateway.providers import NoAnswer
+from gateway.providers.http import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES, HttpUpstream
 from tests.contract.jobs import PASSWORD, attempt, driver
 from tests.contract.peer import OK, answering, head, peer
 

@@ -16,10 +16,11 @@ from gateway.lifecycle import State
 from gateway.model import Deferred, Outcome, Rejected, Scope, Submitted, Uncertain
 from gateway.providers import sandbox
 from gateway.providers.http import HttpUpstream
-from gateway.providers.registry import connect
+from gateway.providers.registry import Surroundings, connect
 from gateway.providers.sandbox import SandboxSettings, SandboxTransport
 from gateway.providers.targetsms import TargetSms, TargetSmsSettings
-from gateway.sandbox.platform import BAD_LOGIN, DUPLICATE, Answer, Cut, Fault, Platform, Sms
+from gateway.sandbox.platform import Answer, Cut, Fault, Platform, Sms
+from gateway.sandbox.targetsms import BAD_LOGIN, DUPLICATE, get
 from gateway.sandbox.web import application
 from tests.contract.jobs import attempt
 
@@ -45,7 +46,7 @@ def platform(clock: Clock) -> Platform:
 
 
 def send(platform: Platform, **changes: str) -> Answer:
-    return platform.get({**SENT, **changes}.items())
+    return get(platform, {**SENT, **changes}.items())
 
 
 # ── the platform ─────────────────────────────────────────────────────────────────────────────────
@@ -132,19 +133,19 @@ def test_the_journal_holds_no_password(platform: Platform) -> None:
 
 def test_a_handset_confirms_after_a_moment(platform: Platform, clock: Clock) -> None:
     sms_id = send(platform).body
-    assert platform.get([("smsid", sms_id)]) == Answer("send")
+    assert get(platform, [("smsid", sms_id)]) == Answer("send")
     clock.now += platform.deliver_after_s
-    assert platform.get([("smsid", sms_id)]) == Answer("deliver")
-    assert platform.get([("smsid", "1")]) == Answer("Error_Invalid_SMS_ID")
+    assert get(platform, [("smsid", sms_id)]) == Answer("deliver")
+    assert get(platform, [("smsid", "1")]) == Answer("Error_Invalid_SMS_ID")
 
 
 def test_a_detailed_status_is_a_php_array_in_moscow_time(platform: Platform, clock: Clock) -> None:
     sms_id = send(platform, text="ы" * 71).body
     asked = [("smsid", sms_id), ("detail", "1")]
-    before = phpserialize.loads(platform.get(asked).body.encode(), decode_strings=True)
+    before = phpserialize.loads(get(platform, asked).body.encode(), decode_strings=True)
     assert (before["state_sms"], before["time_change_state"], before["num_parts"]) == ("send", "", "2")
     clock.now += platform.deliver_after_s
-    after = phpserialize.loads(platform.get(asked).body.encode(), decode_strings=True)
+    after = phpserialize.loads(get(platform, asked).body.encode(), decode_strings=True)
     assert (after["id_sms"], after["state_sms"]) == (sms_id, "deliver")
     assert after["time_change_state"] == "2027-01-15 11:00:01"
 
@@ -184,8 +185,8 @@ def test_a_fault_counts_down_and_picks_its_numbers(platform: Platform) -> None:
 
 def test_status_and_balance_use_up_no_fault(platform: Platform) -> None:
     platform.faults.append(Fault(answer="x"))
-    platform.get([("balance", "1")])
-    platform.get([("smsid", "1")])
+    get(platform, [("balance", "1")])
+    get(platform, [("smsid", "1")])
     assert send(platform).body == "x"
 
 
@@ -258,7 +259,7 @@ async def test_a_state_decided_by_hand_stays(client: Client, platform: Platform,
     async with client.post(f"/phones/{sms_id}/state", json={"state": state}) as response:
         assert response.status == 204
     clock.now += 10
-    assert platform.get([("smsid", sms_id)]) == Answer(state)
+    assert get(platform, [("smsid", sms_id)]) == Answer(state)
 
 
 @pytest.mark.parametrize(
@@ -355,13 +356,11 @@ async def test_both_refuse_a_wrong_login(upstream: HttpUpstream, platform: Platf
 
 
 async def test_both_tell_status_and_balance(upstream: HttpUpstream, clock: Clock) -> None:
-    driver = upstream.driver
-    assert isinstance(driver, TargetSms)
     await upstream.submit([attempt()])
     clock.now += 2
-    receipt = driver.read_status("1179038981", await upstream.call(driver.status("1179038981")))
+    receipt = await upstream.status("1179038981", "79101234567")
     assert (receipt.state, receipt.segments) == (State.DELIVERED, 1)
-    balance = driver.read_balance(await upstream.call(driver.balance()))
+    balance = await upstream.balance()
     assert (balance.amount, balance.currency, balance.packages["МТС"]) == ("445.6", "RUR", "1")
 
 
@@ -374,11 +373,11 @@ async def test_both_refuse_what_the_platform_refuses(upstream: HttpUpstream) -> 
 
 
 async def test_a_provider_section_becomes_an_upstream(platform: Platform) -> None:
-    upstream = connect(SandboxSettings(driver="sandbox"), platform)
+    upstream = connect(SandboxSettings(driver="sandbox"), Surroundings(platform))
     assert await upstream.submit([attempt()]) == [Submitted("1179038981")]
     await upstream.close()
     section = {"driver": "targetsms", "url": "http://127.0.0.1:1/", "user": "u", "password": "p"}
-    remote = connect(TargetSmsSettings.model_validate(section), platform)
+    remote = connect(TargetSmsSettings.model_validate(section), Surroundings(platform))
     assert isinstance((await remote.submit([attempt()]))[0], Deferred)
     await remote.close()
 

@@ -164,7 +164,7 @@ def test_what_is_asked() -> None:
     sms = {"sadr": "My Bank", "dadr": "79101234567", "text": "text"}
     for request, parameters in (
         (driver().submit([attempt()]), sms),
-        (driver().status("7"), {"smsid": "7", "detail": "1"}),
+        (driver().status("7", "79101234567"), {"smsid": "7", "detail": "1"}),
         (driver().balance(), {"balance": "1"}),
     ):
         assert (request.method, request.body) == ("GET", b"")

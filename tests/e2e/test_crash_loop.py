@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.sandbox.platform import Cut, Fault, Platform
+from gateway.sandbox.targetsms import get
 from tests.faults import SOAK
 from tests.history import Mail, judge, say, seed, settled
 from tests.process import Program, Provider, provider
@@ -149,7 +150,7 @@ def _job(queue_id: str, state: str = "submitted", number: int = 1) -> dict[str, 
 def test_the_judge_sees_it(answers: list[str], jobs: list[dict[str, str]], shown: int, asked: int, fault: str) -> None:
     platform = Platform(clock=lambda: 0.0, window_s=0.0)
     for _ in range(shown):
-        platform.get({"sadr": "x", "dadr": "79101234567", "text": "once"}.items())
+        get(platform, {"sadr": "x", "dadr": "79101234567", "text": "once"}.items())
     platform.journal.clear()
     platform.journal.extend({"text": "once"} for _ in range(asked))
     verdict = judge([Mail("once", answers=answers)], jobs, platform, Smarthost())

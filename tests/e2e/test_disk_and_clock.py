@@ -224,7 +224,7 @@ async def test_a_step_while_an_answer_is_lost_sends_nothing_twice(tmp_path: Path
     clock = Clock(tmp_path)
     async with provider() as sandbox:
         sandbox.platform.faults.append(Fault(cut=cut))
-        wrapper = (*clock.wrapper, *hurried(tmp_path, {"gateway.service.dispatch.RESOLVE_WITHIN_S": 3.0}))
+        wrapper = (*clock.wrapper, *hurried(tmp_path, {"gateway.providers.targetsms.REPEAT_WITHIN_S": 3.0}))
         async with clocked(tmp_path, sandbox, clock, wrapper) as gateway:
             assert (await asyncio.to_thread(offer, Mail("once"), gateway.port())).startswith("250")
             first = await gateway.event("sms.uncertain")

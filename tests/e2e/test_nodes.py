@@ -393,7 +393,7 @@ async def test_one_rate_for_both(tmp_path: Path, postgres_url: str) -> None:
 async def test_one_duplicate_window_for_both(tmp_path: Path, postgres_url: str) -> None:
     """Three people send the same words to one number, through both nodes: one request in each window."""
     window_s = 4.0
-    hurry = hurried(tmp_path, {"gateway.providers.targetsms:TargetSms.duplicate_window_s": window_s})
+    hurry = hurried(tmp_path, {"gateway.providers.targetsms.DUPLICATE_WINDOW_S": window_s})
     mails = [Mail("same") for _ in range(3)]
     async with provider() as sandbox:
         sandbox.platform.window_s = window_s * 60 / 70

@@ -15,14 +15,10 @@ from tests.running import ACCOUNT, template, write_config
 SERVICE = "emailtosms@sms.example.com"
 LATER = """
 import sys
-from gateway.spool import claims
-from gateway.service import settlement
+from gateway.providers import targetsms
 
 # As if the machine had been off for two minutes: the boot clock goes on, and so does the window.
-settlement.RESOLVE_WITHIN_S = 0.001
-import gateway.service.dispatch as dispatch
-
-dispatch.RESOLVE_WITHIN_S = 0.001
+targetsms.REPEAT_WITHIN_S = 0.001
 from gateway.cli import main
 
 sys.argv = ["email2sms", *sys.argv[1:]]

@@ -29,9 +29,9 @@ from gateway.model import (
 )
 from gateway.policy import checks
 from gateway.policy.accounts import Account, Directory, address_pattern, in_networks, key_digest, proves
-from gateway.policy.decide import decide
+from gateway.policy.decide import House, decide
 from gateway.policy.retry import RetryPolicy, backoff
-from gateway.policy.routing import Route, route
+from gateway.policy.routing import Route, Router, Trip
 from gateway.replies.guard import why_silent
 from gateway.service.settlement import Terms, settlement
 from gateway.verdicts import PROVIDER_CLOSED, REASONS, Kind, Refusal, Refused
@@ -61,7 +61,7 @@ ROUTES = (Route("", ("main",)), Route("7", ("russia", "main")), Route("7999", ("
 def accept(
     submission: Submission = SUBMISSION, account: Account = ACCOUNT, routes: tuple[Route, ...] = ROUTES
 ) -> Accepted:
-    return decide(ENVELOPE, submission, account, "SMTP AUTH", routes, 3600)
+    return decide(ENVELOPE, submission, account, "SMTP AUTH", House(Router(routes), 3600))
 
 
 def asked(*numbers: str) -> tuple[Asked, ...]:
@@ -188,7 +188,7 @@ def test_lists_and_the_own_number() -> None:
     [("79101234567", ("russia", "main")), ("79991234567", ("special",)), ("380501234567", ("main",))],
 )
 def test_the_longest_prefix_decides(number: str, providers: tuple[str, ...]) -> None:
-    assert route(number, ROUTES) == providers
+    assert Router(ROUTES).providers(Trip(number)) == providers
 
 
 def test_no_route() -> None:
@@ -252,13 +252,15 @@ CLOSED = Refusal(PROVIDER_CLOSED, {"code": 6, "text": "x"})
 def test_settlement(
     attempt: Attempt, outcome: Outcome, state: State, provider: str, due_at: float | None, notify: bool
 ) -> None:
-    terms = Terms(RetryPolicy(jitter=0.0), resolvable=True, window_s=70.0, now=100.0, boot_seconds=1000.0, chance=0.0)
+    terms = Terms(
+        RetryPolicy(jitter=0.0), resolve_within_s=50.0, window_s=70.0, now=100.0, boot_seconds=1000.0, chance=0.0
+    )
     result = settlement(attempt, outcome, terms)
     assert (result.state, result.provider, result.due_at, result.notify) == (state, provider, due_at, notify)
 
 
 def test_without_a_window_a_lost_answer_is_final() -> None:
-    terms = Terms(RetryPolicy(), resolvable=False, window_s=None, now=100.0, boot_seconds=1000.0, chance=0.0)
+    terms = Terms(RetryPolicy(), resolve_within_s=0.0, window_s=None, now=100.0, boot_seconds=1000.0, chance=0.0)
     result = settlement(FIRST, Uncertain("x"), terms)
     assert (result.event, result.due_at, result.notify) == (Event.LOSE, None, True)
     assert result.refusal is not None
@@ -278,7 +280,7 @@ def test_an_account_that_prefers_twice_to_never(
 ) -> None:
     wished = replace(attempt, job=replace(attempt.job, resend=True), tries=tries, send_before=0.0)
     terms = Terms(
-        RetryPolicy(jitter=0.0), resolvable=False, window_s=window_s, now=100.0, boot_seconds=1000.0, chance=0.0
+        RetryPolicy(jitter=0.0), resolve_within_s=0.0, window_s=window_s, now=100.0, boot_seconds=1000.0, chance=0.0
     )
     result = settlement(wished, Uncertain("x"), terms)
     assert (result.state, result.due_at, result.notify) == (State.QUEUED, due_at, False)
