@@ -21,18 +21,22 @@ from gateway import __version__
 from gateway.providers import Upstream
 from gateway.providers.registry import Surroundings, connect
 from gateway.providers.sandbox import SandboxSettings
-from gateway.relay import keeper
+from gateway.relay import keeper, poller
 from gateway.relay.worker import Worker
 from gateway.replies.send import Smarthost
 from gateway.sandbox.platform import Platform
 from gateway.sandbox.web import application
 from gateway.service import upkeep
+from gateway.service.callbacks import Callbacks, Reporter
 from gateway.service.credentials import Credentials
 from gateway.service.dispatch import Dispatch
 from gateway.service.intake import Intake
+from gateway.service.mailroom import Mailroom
 from gateway.service.memory import Memory
 from gateway.service.post import Post
 from gateway.service.presence import Presence, bury_all
+from gateway.service.receipts import Poll, Receipts, reporting
+from gateway.service.webhooks import Webhooks
 from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration, load
 from gateway.settings.schema import host_and_port
@@ -43,6 +47,7 @@ from gateway.spool.engine import StoreInUse, cause, is_away, is_misconfigured
 from gateway.spool.migrations import SchemaTooNew
 from gateway.spool.sqlite import lock
 from gateway.spool.store import Store
+from gateway.web.callbacks import application as callback_site
 
 log = structlog.get_logger()
 
@@ -76,6 +81,8 @@ class Daemon:
         settings = self._configuration.settings
         await self._open_store()
         self.platform = Platform(clock=time.time)
+        self._receipts = Receipts(self.store, Mailroom(lambda: self._configuration, self.store))
+        self._upstreams = {name: self._upstream(name) for name in settings.providers}
         self._workers = {name: self._worker(name) for name in settings.providers}
         self._credentials = Credentials()
         self.intake = Intake(self._configuration, self.store, self._credentials, self._wake)
@@ -93,7 +100,13 @@ class Daemon:
         if settings.replies is not None:
             hostname, owner = settings.server.hostname, self._presence.id
             post = Post(settings.replies, smarthost(self._configuration), self.store, hostname, owner)
-            self._run(keeper.send_replies(post))
+            self._run(keeper.work_off("replies", post.send_due))
+        self._webhooks = Webhooks(lambda: self._configuration, self.store)
+        self._run(keeper.work_off("webhooks", self._webhooks.call_due))
+        for name, upstream in self._upstreams.items():
+            await upstream.start(self._receipts.take)
+            if upstream.can_ask:
+                self._run(poller.poll(Poll(name, upstream, self._receipts)))
         self._relaying = [asyncio.create_task(worker.run()) for worker in self._workers.values()]
         await self._open_doors()
 
@@ -112,32 +125,48 @@ class Daemon:
             await self.store.close()
             raise _unusable(self._configuration, error) from None
 
+    def _upstream(self, name: str) -> Upstream:
+        around = Surroundings(self.platform, self._configuration.callback_url(name), name)
+        return connect(self._configuration.settings.providers[name], around)
+
     def _worker(self, name: str) -> Worker:
         settings = self._configuration.settings
         provider = settings.providers[name]
         dispatch = Dispatch(
             ProviderTerms(name, provider.rate),
-            connect(provider, Surroundings(self.platform)),
+            self._upstreams[name],
             self.store,
             self._configuration.retry,
             self._presence.claimant,
             sending=self._memory.mark,
-            pause_s=settings.relay.provider_pause,
+            reporting=reporting(self._upstreams[name]),
         )
         return Worker(dispatch, provider.max_in_flight)
 
     async def _open_doors(self) -> None:
-        self._console: web.AppRunner | None = None
+        self._sites: list[web.AppRunner] = []
         console = self._configuration.settings.console
         has_sandbox = any(isinstance(p, SandboxSettings) for p in self._configuration.settings.providers.values())
         if console is not None and has_sandbox:
-            self._console = web.AppRunner(application(self.platform), access_log=None)
-            await self._console.setup()
-            host, port = host_and_port(console.bind)
-            await self._bind("console.bind", console.bind, web.TCPSite(self._console, host, port).start())
+            await self._open_site("console.bind", console.bind, application(self.platform))
+        if (callbacks := self._configuration.settings.callbacks) is not None:
+            await self._open_site("callbacks.bind", callbacks.bind, callback_site(self._callbacks()))
         for index, listener in enumerate(self.listeners):
             bound = self._sockets[listener.settings.name] if self._sockets is not None else None
             await self._bind(f"listeners[{index}].bind", listener.settings.bind, listener.start(bound))
+
+    def _callbacks(self) -> Callbacks:
+        addresses = {name: self._configuration.callback_url(name) for name in self._upstreams}
+        reporters = {name: Reporter(name, self._upstreams[name], url) for name, url in addresses.items() if url}
+        return Callbacks(reporters, self._receipts)
+
+    async def _open_site(self, key: str, bind: str, site: web.Application) -> None:
+        runner = web.AppRunner(site, access_log=None)
+        self._sites.append(runner)
+        await runner.setup()
+        host, port = host_and_port(bind)
+        several = self._sockets is not None  # each process has one, and the kernel shares the callers out
+        await self._bind(key, bind, web.TCPSite(runner, host, port, reuse_port=several or None).start())
 
     async def _bind(self, key: str, value: str, start: Awaitable[None]) -> None:
         try:
@@ -199,8 +228,9 @@ class Daemon:
             worker.stop()
         await asyncio.gather(*self._relaying)
         await asyncio.gather(*(worker.drain(DRAIN_S) for worker in self._workers.values()))
-        if self._console is not None:
-            await self._console.cleanup()
+        for site in self._sites:
+            await site.cleanup()
+        await self._webhooks.close()
         self._credentials.close()
         with suppress(Exception):  # the store may be away; the others find out
             await self._presence.end()
@@ -266,7 +296,8 @@ def cannot_bind(configuration: Configuration, key: str, value: str, error: OSErr
 
 def upstream(configuration: Configuration, name: str) -> Upstream:
     """A provider account of this configuration, for a question from the command line."""
-    return connect(configuration.settings.providers[name], Surroundings(Platform(clock=time.time)))
+    around = Surroundings(Platform(clock=time.time), configuration.callback_url(name), name)
+    return connect(configuration.settings.providers[name], around)
 
 
 def smarthost(configuration: Configuration) -> Smarthost:

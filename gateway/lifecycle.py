@@ -33,6 +33,7 @@ class Event(StrEnum):
     RECEIPT_DELIVERED = "receipt: delivered"
     RECEIPT_UNDELIVERED = "receipt: undelivered"
     RECEIPT_EXPIRED = "receipt: expired"
+    RECEIPT_UNKNOWN = "receipt: nothing will ever be known"
     HOLD = "hold"
     RELEASE = "release"
     CANCEL = "cancel"
@@ -56,6 +57,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.SUBMITTED, Event.RECEIPT_DELIVERED): State.DELIVERED,
     (State.SUBMITTED, Event.RECEIPT_UNDELIVERED): State.UNDELIVERED,
     (State.SUBMITTED, Event.RECEIPT_EXPIRED): State.EXPIRED,
+    (State.SUBMITTED, Event.RECEIPT_UNKNOWN): State.UNCERTAIN,
     (State.HELD, Event.RELEASE): State.QUEUED,
     (State.HELD, Event.EXPIRE): State.EXPIRED,
     (State.HELD, Event.CANCEL): State.CANCELLED,

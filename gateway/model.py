@@ -39,6 +39,18 @@ class Door(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Dsn:
+    """What a client wants to hear of the delivery (RFC 3461), as it wrote it, checked."""
+
+    envid: str = ""
+    """An xtext of the client's own, for the report."""
+    notify: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """NEVER, or some of SUCCESS, FAILURE, DELAY: by envelope recipient. Others have not been asked about."""
+    orcpt: Mapping[str, str] = field(default_factory=dict)
+    """The recipient as it first was, ``rfc822;…``, by envelope recipient."""
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """What a door knows of a mail without having opened it (RFC 5321 §2.3.1)."""
 
@@ -55,6 +67,8 @@ class Envelope:
     """MAIL FROM; empty is the null reverse-path."""
     recipients: tuple[str, ...]
     received_at: float
+    dsn: Dsn | None = None
+    """Asked for by the client (RFC 3461); None: nothing was."""
     answer_by_mail: bool = False
     """Refuse by a reply mail where that is allowed; otherwise in the dialogue."""
     accept_unverified: bool = False
@@ -218,6 +232,17 @@ class Submission:
 # ── what was allowed ─────────────────────────────────────────────────────────────────────────
 
 
+class Tell(StrEnum):
+    """Who hears of more than failures."""
+
+    SENT = "sent"
+    """The sender, by mail, when the provider has taken it."""
+    RECEIPT = "receipt"
+    """The sender, by mail, when the provider says what became of it."""
+    HOOK = "hook"
+    """A program of the account's owner, of both."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One accepted text to one destination (an MT). Made by ``policy`` only; holds no credential."""
@@ -240,6 +265,7 @@ class Job:
     detail: str = ""
     """See ``Wishes.detail``."""
     comment: str = ""
+    tell: frozenset[Tell] = frozenset()
     due_at: float | None = None
     """When to hand it to the provider; None: at once."""
     send_at: float | None = None
@@ -439,6 +465,15 @@ class Told:
     state: State
     refusal: Refusal | None
     remark: str = ""
+    recipient: str = ""
+    """The envelope recipient that it answers for."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What the receipt said besides: the result of an HLR request."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Neither taken without a remark nor delivered."""
+        return self.state is not State.DELIVERED and not (self.state is State.SUBMITTED and not self.remark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,6 +491,12 @@ class Notice:
     account: str
     originator: str
     received_at: float
+    dsn: Dsn | None = None
+
+    @property
+    def is_failure(self) -> bool:
+        """Something went wrong; otherwise it was asked for."""
+        return self.refusal is not None or any(told.is_failure for told in self.told)
 
 
 @dataclass(frozen=True, slots=True)

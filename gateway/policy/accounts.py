@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from gateway.model import ApiKey, Channel, Credential, NoSecret, Operator, Password
+from gateway.model import ApiKey, Channel, Credential, NoSecret, Operator, Password, Tell
 
 Network = IPv4Network | IPv6Network
 ANY = "*"
@@ -37,6 +37,14 @@ def in_networks(peer: str, networks: Iterable[Network]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """A program that hears what becomes of an account's SMS."""
+
+    url: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """One account of ``accounts.yaml``; ``config/README.md`` describes the fields."""
 
@@ -56,6 +64,12 @@ class Account:
     per_day: int | None = None
     segments_per_day: int | None = None
     max_segments: int = 10
+    tell: frozenset[Tell] = frozenset()
+    webhook: Webhook | None = None
+    incoming_numbers: frozenset[str] = frozenset()
+    """Our numbers whose incoming SMS are this account's."""
+    incoming_mail: str | None = None
+    """Where they are forwarded to."""
     resends_uncertain: bool = False
     """Better twice than never."""
     language: str = "en"
@@ -92,6 +106,10 @@ class Directory:
         """Index the accounts. Logins and keys are unique: the configuration has checked that."""
         by_login = {account.login: account for account in accounts}
         return cls(by_login, {key: a.login for a in by_login.values() for key in a.api_keys})
+
+    def owner_of(self, number: str) -> Account | None:
+        """The account to which SMS to this number of ours belong."""
+        return next((account for account in self.accounts.values() if number in account.incoming_numbers), None)
 
     def knows(self, login: str) -> bool:
         """Whether there is an account of that login."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gateway.model import Accepted, Asked, Channel, Dropped, Envelope, Job, Note, Submission
+from gateway.model import Accepted, Asked, Channel, Dropped, Envelope, Job, Note, Submission, Tell
 from gateway.policy import checks
 from gateway.policy.accounts import Account
 from gateway.policy.composing import compose
@@ -63,6 +63,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
                 expires_at=(send_at or now) + house.validity_s,
                 recipient=ask.recipient,
                 resend=account.resends_uncertain,
+                tell=_tell(envelope, ask, account),
                 channel=wishes.channel,
                 detail=wishes.detail,
                 comment=wishes.comment,
@@ -92,6 +93,11 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
         language=account.language,
         notes=tuple(notes),
     )
+
+
+def _tell(envelope: Envelope, ask: Asked, account: Account) -> frozenset[Tell]:
+    asked = envelope.dsn is not None and "SUCCESS" in envelope.dsn.notify.get(ask.recipient, ())
+    return account.tell | {Tell.RECEIPT} if asked else account.tell
 
 
 def _destinations(submission: Submission, account: Account) -> tuple[Asked, ...]:

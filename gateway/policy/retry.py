@@ -18,6 +18,8 @@ class RetryPolicy:
     """Part of the wait that chance takes off, so that jobs deferred together do not come back together."""
     tries_per_provider: int = 3
     """Failures in a row at one provider before the next of the route gets its turn."""
+    pause_s: float = 300.0
+    """How long a provider account that refused us is left alone."""
 
 
 def backoff(policy: RetryPolicy, tries: int, chance: float) -> float:

@@ -142,6 +142,8 @@ class Upstream(Protocol):
     traits: Traits
     can_ask: bool
     """Whether ``status`` is worth a call."""
+    pushes: bool
+    """It reports by itself what becomes of an SMS."""
 
     async def start(self, sink: Sink) -> None:
         """For protocols that keep a connection: connect, and stay connected, until ``close``. Waits for nothing."""

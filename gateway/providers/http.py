@@ -132,13 +132,17 @@ class HttpUpstream(HttpClient):
         self.driver = driver
         self.traits = driver.traits
         self.can_ask = isinstance(driver, StatusQuery)
+        self.pushes = False
 
     @classmethod
     def of(
         cls, driver: Driver, settings: ProviderSettings, transport: httpx.AsyncBaseTransport | None = None
     ) -> HttpUpstream:
-        """With the patience that the settings have."""
-        return cls(driver, timeout_s=settings.timeout, max_in_flight=settings.max_in_flight, transport=transport)
+        """With the patience that the settings have, and their wish to ask and to be told."""
+        made = cls(driver, timeout_s=settings.timeout, max_in_flight=settings.max_in_flight, transport=transport)
+        made.can_ask = made.can_ask and settings.poll
+        made.pushes = isinstance(driver, CallbackReader) and settings.callback_token is not None
+        return made
 
     async def start(self, sink: Sink) -> None:
         """Nothing: what the provider pushes comes by callback."""

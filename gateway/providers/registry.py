@@ -29,6 +29,8 @@ class Surroundings:
     """Stands behind ``driver: sandbox``."""
     callback_url: str = ""
     """Where this provider reports to us; empty: nowhere."""
+    name: str = ""
+    """Of the provider account, for the log and for what it pushes."""
 
 
 @dataclass(frozen=True, slots=True)

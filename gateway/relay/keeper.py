@@ -7,21 +7,19 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from gateway.service.post import Post
-
 log = structlog.get_logger()
 
 LOOK_AGAIN_S = 1.0
 AFTER_FAULT_S = 5.0
 
 
-async def send_replies(post: Post) -> None:
-    """Until cancelled."""
+async def work_off(what: str, step: Callable[[], Awaitable[float | None]]) -> None:
+    """Until cancelled: do what is due, and again when ``step`` says that there is more, or a moment later."""
     while True:
         try:
-            due_s = await post.send_due()
+            due_s = await step()
         except Exception:
-            log.exception("relay.fault", what="replies")
+            log.exception("relay.fault", what=what)
             due_s = AFTER_FAULT_S
         await asyncio.sleep(LOOK_AGAIN_S if due_s is None else min(LOOK_AGAIN_S, due_s))
 

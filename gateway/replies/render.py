@@ -14,6 +14,7 @@ from email.utils import format_datetime
 
 from gateway.lifecycle import State
 from gateway.model import Notice, Reply, Told
+from gateway.replies import dsn
 from gateway.replies.wording import sentence, word
 from gateway.sms.numbers import mask
 from gateway.verdicts import Refusal
@@ -45,6 +46,8 @@ def render(notice: Notice, *, sender: str, hostname: str, now: float) -> Reply:
         message["References"] = notice.message_id
     body = "\n".join([code, "", *_explained(notice), *_understood(notice), "", "-- ", word("footer", language)])
     message.set_content(body + "\n", charset="utf-8", cte="base64")
+    if notice.dsn is not None:
+        dsn.add(message, notice, hostname)
     return Reply(notice.to, message.as_bytes())
 
 
@@ -55,10 +58,17 @@ def _subject(notice: Notice) -> tuple[str, str]:
     codes = list(dict.fromkeys(_code(told) for told in notice.told))
     code = codes[0] if len(codes) == 1 else f"{codes[0]} …"
     states = {told.state for told in notice.told}
-    if states == {State.SUBMITTED}:
-        return code, "subject_held"
-    if states == {State.UNCERTAIN}:
-        return code, "subject_uncertain"
+    if not notice.is_failure:
+        is_result = any(told.details for told in notice.told)
+        delivered = "subject_result" if is_result else "subject_delivered"
+        return code, delivered if states == {State.DELIVERED} else "subject_sent"
+    of_all = {
+        State.SUBMITTED: "subject_held",
+        State.UNCERTAIN: "subject_uncertain",
+        State.UNDELIVERED: "subject_undelivered",
+    }
+    if len(states) == 1 and (subject := of_all.get(*states)):
+        return code, subject
     return code, "subject_refused" if len(notice.told) == 1 else "subject_partly"
 
 
@@ -75,15 +85,20 @@ def _explained(notice: Notice) -> Iterator[str]:
     for told in notice.told:
         state = word(f"state_{told.state.value}", language)
         yield f"{mask(told.destination)}: {_code(told)}, {state}"
+        yield from (f"  {_printable(key)}: {_printable(value)}" for key, value in told.details.items())
     for told in notice.told:
         if told.refusal is not None and (words := sentence(told.refusal, language)) not in advised:
             advised.add(words)
             yield ""
             yield from _advice(told.refusal, language, f"{_code(told)}: " if len(notice.told) > 1 else "")
-    if any(told.state is State.SUBMITTED for told in notice.told):
-        held = any("held" in told.remark for told in notice.told)
+    remarks = [told.remark for told in notice.told if told.state is State.SUBMITTED and told.remark]
+    if remarks:
+        held = any("held" in remark for remark in remarks)
         yield ""
         yield from _wrapped(word("remark_held" if held else "remark_seen", language))
+    if any(told.state is State.UNDELIVERED for told in notice.told):
+        yield ""
+        yield from _wrapped(word("remark_undelivered", language))
 
 
 def _advice(refusal: Refusal, language: str, prefix: str = "") -> Iterator[str]:
@@ -106,8 +121,11 @@ def _understood(notice: Notice) -> Iterator[str]:
     yield f"{word('understood', notice.language)}:"
     for key, value in rows:
         if value:
-            printable = "".join(c if c.isprintable() else "?" for c in value)[:60]
-            yield f"  {word(key, notice.language)}: {printable}"
+            yield f"  {word(key, notice.language)}: {_printable(value)}"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)[:60]
 
 
 def _wrapped(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from gateway.model import Attempt, Deferred, Outcome, Rejected, Scope, Submitted
 from gateway.policy.circuit import THRESHOLD, Circuit
 from gateway.policy.retry import RetryPolicy
 from gateway.providers import Upstream
-from gateway.service.settlement import Terms, settlement
+from gateway.service.settlement import Reporting, Terms, settlement
 from gateway.sms.numbers import mask
 from gateway.spool import claims, pace, recovery
 from gateway.spool.claims import Claimant, ProviderTerms
@@ -41,7 +41,7 @@ class Dispatch:
         who: Callable[[], Claimant],
         *,
         sending: Callable[[], None] = lambda: None,
-        pause_s: float,
+        reporting: Reporting,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``terms`` get what the upstream is like. ``sending`` is called whenever jobs go out."""
@@ -58,7 +58,7 @@ class Dispatch:
         self._retry = retry
         self._who = who
         self._sending = sending
-        self._pause_s = pause_s
+        self._reporting = reporting
         self._clock = clock
         self._in_flight: set[str] = set()
         self._claim_unknown = False
@@ -118,6 +118,7 @@ class Dispatch:
             retry=self._retry,
             resolve_within_s=self._terms.resolve_within_s if len(attempts) == 1 else 0.0,
             window_s=self._terms.duplicate_window_s,
+            reporting=self._reporting,
             now=self._clock(),
             boot_seconds=self._who().seconds,
             chance=random.random(),  # noqa: S311
@@ -128,7 +129,7 @@ class Dispatch:
             _log(attempt, outcome, item.state.value, won)
         for outcome in outcomes:
             if isinstance(outcome, Deferred) and outcome.scope is Scope.PROVIDER:
-                await self.pause(outcome.why, self._pause_s)
+                await self.pause(outcome.why, self._retry.pause_s)
                 return
         await self._watch(outcomes[0])
 

@@ -72,6 +72,11 @@ class Intake:
         self._full = False
         self._confirming: set[asyncio.Task[None]] = set()
 
+    @property
+    def answers_by_mail(self) -> bool:
+        """Whether there is anybody who sends mail for us."""
+        return self.configuration.settings.replies is not None
+
     def now(self) -> float:
         """Seconds since the epoch."""
         return self._clock()

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from gateway.model import Reply
+from gateway.model import Notice, Reply
+from gateway.replies.dsn import heard, wants_refusal
 from gateway.replies.render import render
 from gateway.replies.send import Postponed, Smarthost, Undeliverable
 from gateway.settings.schema import RepliesSettings
@@ -80,10 +81,9 @@ class Post:
 
     async def _send(self, item: Outgoing) -> None:
         now = self._clock()
-        if item.message is None and item.notice.refusal is None and not item.notice.told:
+        if item.message is None and not _has_news(item.notice):
             return await self._finish(item, "suppressed", "nothing left to tell")
-        hour_ago = now - 3600
-        if await self._store.read(lambda c: outbox.sent_since(c, item.notice.to, hour_ago)) >= self._settings.per_hour:
+        if await self._are_too_many(item, now):
             return await self._finish(item, "suppressed", "too many replies to this address")
         try:
             message = item.message or await self._render(item)
@@ -99,8 +99,15 @@ class Post:
             return await self._store.write(lambda c: outbox.postpone(c, item.id, now + wait_s, why))
         return await self._finish(item, "sent", "")
 
+    async def _are_too_many(self, item: Outgoing, now: float) -> bool:
+        """What somebody has asked for is never too much."""
+        if item.kind != "report" or (item.message is None and not item.notice.is_failure):
+            return False
+        sent = await self._store.read(lambda c: outbox.sent_since(c, item.notice.to, now - 3600))
+        return sent >= self._settings.per_hour
+
     async def _render(self, item: Outgoing) -> bytes:
-        reply = render(item.notice, sender=self._settings.sender, hostname=self._hostname, now=self._clock())
+        reply = render(heard(item.notice), sender=self._settings.sender, hostname=self._hostname, now=self._clock())
         await self._store.write(lambda connection: outbox.rendered(connection, item, reply.message))
         return reply.message
 
@@ -108,3 +115,7 @@ class Post:
         await self._store.write(lambda connection: outbox.finish(connection, item.id, state, self._clock(), error))
         write = log.info if state == "sent" else log.warning
         write(f"reply.{state}", queue_id=item.notice.mail_id, why=error or None)
+
+
+def _has_news(notice: Notice) -> bool:
+    return bool(heard(notice).told) or (notice.refusal is not None and wants_refusal(notice))

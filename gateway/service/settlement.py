@@ -6,13 +6,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.lifecycle import Event, State, after
-from gateway.model import Attempt, Deferred, Note, Outcome, Rejected, Scope, Submitted, Uncertain
+from gateway.model import Attempt, Deferred, Note, Outcome, Rejected, Scope, Submitted, Tell, Uncertain
 from gateway.policy.retry import RetryPolicy, backoff, next_provider
 from gateway.spool.settle import Settlement
 from gateway.verdicts import ANSWER_LOST, VALIDITY_PASSED, Refusal
 
 FIRST_REPEAT_S = 2.0
 """After a lost answer, the same request goes out again after this long, where it may; then after twice as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """How a provider says what became of an SMS."""
+
+    poll_after_s: float | None = None
+    """When to ask it for the first time; None: it cannot be asked."""
+    pushes: bool = False
+    """It tells by itself."""
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether there will be a receipt at all."""
+        return self.pushes or self.poll_after_s is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,7 @@ class Terms:
     now: float
     boot_seconds: float
     chance: float
+    reporting: Reporting = Reporting()
 
 
 def settlement(attempt: Attempt, outcome: Outcome, terms: Terms) -> Settlement:
@@ -68,7 +84,12 @@ def _note(settled: Settlement) -> Note:
 
 
 def _submitted(attempt: Attempt, outcome: Submitted, terms: Terms) -> Settlement:
-    """A remark means that the sender should know: held until the bill is paid, or seen but without an id."""
+    """A remark means that the sender should know: held until the bill is paid, or seen but without an id. Who wants a
+    receipt where there can be none hears now."""
+    tell = attempt.job.tell
+    can_report = terms.reporting.is_possible and outcome.provider_id is not None
+    ask_after_s = terms.reporting.poll_after_s
+    asked = Tell.SENT in tell or (Tell.RECEIPT in tell and not can_report)
     return _settled(
         attempt,
         Event.ACK,
@@ -76,7 +97,10 @@ def _submitted(attempt: Attempt, outcome: Submitted, terms: Terms) -> Settlement
         "submitted",
         why=outcome.remark,
         provider_id=outcome.provider_id,
-        notify=bool(outcome.remark),
+        parts=outcome.parts,
+        cost=outcome.cost,
+        poll_at=terms.now + ask_after_s if can_report and ask_after_s is not None else None,
+        notify=bool(outcome.remark) or asked,
     )
 
 

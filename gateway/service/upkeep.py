@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from gateway.settings.schema import RetentionSettings
-from gateway.spool import recovery, retention
+from gateway.spool import receipts, recovery, retention
 from gateway.spool.store import Store
 from gateway.verdicts import VALIDITY_PASSED, Refusal
 
@@ -28,10 +28,12 @@ async def prune(store: Store, now: float, keep: RetentionSettings) -> None:
 
 
 async def expire(store: Store, now: float) -> None:
-    """Jobs past their validity are EXPIRED, and their senders are told. And space is kept for the day when
-    there is none."""
+    """Jobs past their validity are EXPIRED, and their senders are told. Receipts whose SMS
+    nobody knows are forgotten. And space is kept for the day when there is none."""
     refusal = Refusal(VALIDITY_PASSED)
     while expired := await store.write(lambda connection: recovery.expire(connection, now, refusal)):
         for job in expired:
             log.warning("sms.expired", job=job.id)
+    if unknown := await store.write(lambda connection: receipts.forget_early(connection, now - receipts.WAIT_S)):
+        log.warning("receipt.of_nothing", count=unknown)
     store.database.keep_reserve()

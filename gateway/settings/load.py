@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
 from gateway.dialects import Dialect
 from gateway.dialects.address import AddressDialect
 from gateway.dialects.template import TemplateDialect
-from gateway.policy.accounts import Account, Directory, address_pattern, key_digest
+from gateway.model import Tell
+from gateway.policy.accounts import Account, Directory, Webhook, address_pattern, key_digest
 from gateway.policy.decide import House
 from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Route, Router
@@ -65,6 +67,13 @@ class Configuration:
     def data_dir(self) -> Path:
         """Absolute."""
         return (self.path.parent / self.settings.server.data_dir).resolve()
+
+    def callback_url(self, provider: str) -> str:
+        """Where this provider reports to us; empty: nowhere."""
+        callbacks, token = self.settings.callbacks, self.settings.providers[provider].callback_token
+        if callbacks is None or token is None:
+            return ""
+        return f"{callbacks.url.rstrip('/')}/{quote(provider, safe='')}/{quote(token.get_secret_value(), safe='')}"
 
     @property
     def pid_file(self) -> Path:
@@ -255,15 +264,7 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
             yield key, fault
         if listener.answers_by_mail and listener.on_refusal and settings.replies is None:
             yield (*key, "on_refusal"), '"reply" needs the section replies; add it, or say reject'
-    for name, provider in settings.providers.items():
-        if provider.driver == "sandbox" and settings.server.workers != 1:
-            yield (
-                ("providers", name, "driver"),
-                (
-                    '"sandbox" lives inside one process; say workers: 1, or run "email2sms sandbox" beside it '
-                    "and use the driver targetsms"
-                ),
-            )
+    yield from _provider_faults(settings)
     if settings.dialects.template is None and settings.dialects.address is None:
         yield ("dialects",), "no dialect; give template, address or both"
     for dialect_key, dialect in (("template", settings.dialects.template), ("address", settings.dialects.address)):
@@ -273,6 +274,23 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
         for name in route.providers:
             if name not in settings.providers:
                 yield ("routes", index, "providers"), f'"{name}" is no provider; one of {", ".join(settings.providers)}'
+
+
+def _provider_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
+    for name, provider in settings.providers.items():
+        if provider.driver == "sandbox" and settings.server.workers != 1:
+            yield (
+                ("providers", name, "driver"),
+                (
+                    '"sandbox" lives inside one process; say workers: 1, or run "email2sms sandbox" beside it '
+                    "and use the driver targetsms"
+                ),
+            )
+        if provider.callback_token is not None and settings.callbacks is None:
+            yield (
+                ("providers", name, "callback_token"),
+                'needs the section callbacks; add callbacks: {url: "https://…"}, or leave the token out',
+            )
 
 
 def _verification_fault(listener: ListenerSettings, accounts: tuple[AccountSettings, ...]) -> str:
@@ -360,7 +378,12 @@ def _router(settings: GatewaySettings) -> Router:
 
 
 def _retry(relay: RelaySettings) -> RetryPolicy:
-    return RetryPolicy(first_s=relay.first_retry, max_s=relay.max_retry, tries_per_provider=relay.tries_per_provider)
+    return RetryPolicy(
+        first_s=relay.first_retry,
+        max_s=relay.max_retry,
+        tries_per_provider=relay.tries_per_provider,
+        pause_s=relay.provider_pause,
+    )
 
 
 def _account(account: AccountSettings, language: str) -> Account:
@@ -383,6 +406,10 @@ def _account(account: AccountSettings, language: str) -> Account:
         per_hour=account.limits.per_hour,
         per_day=account.limits.per_day,
         segments_per_day=account.limits.segments_per_day,
+        tell=frozenset(map(Tell, account.confirm)) | ({Tell.HOOK} if account.webhook else frozenset()),
+        webhook=Webhook(account.webhook.url, account.webhook.secret.get_secret_value()) if account.webhook else None,
+        incoming_numbers=frozenset(account.incoming.numbers) if account.incoming else frozenset(),
+        incoming_mail=account.incoming.mail if account.incoming else None,
         resends_uncertain=account.on_uncertain == "resend",
         max_segments=account.limits.max_segments,
         language=account.language or language,

@@ -233,6 +233,17 @@ class ConsoleSettings(Strict):
     bind: Annotated[str, AfterValidator(_tcp)] = Field("127.0.0.1:8025", description="`host:port`.")
 
 
+class CallbacksSettings(Strict):
+    """Where providers report to: receipts and incoming SMS. The address of a provider with a `callback_token` is
+    `url/NAME/TOKEN`; `email2sms provider callbacks` prints it."""
+
+    bind: Annotated[str, AfterValidator(_tcp)] = Field("127.0.0.1:8026", description="`host:port`.")
+    url: str = Field(
+        pattern=r"^https?://[^?#\s]+$",
+        description="The same as the providers see it, through your proxy, e.g. `https://sms.example.com/callbacks`.",
+    )
+
+
 class LogSettings(Strict):
     """The log goes to standard error, one event a line."""
 
@@ -254,6 +265,7 @@ class GatewaySettings(Strict):
     relay: RelaySettings = RelaySettings.model_construct()
     retention: RetentionSettings = RetentionSettings.model_construct()
     console: ConsoleSettings | None = None
+    callbacks: CallbacksSettings | None = None
     log: LogSettings = LogSettings.model_construct()
 
 
@@ -266,6 +278,25 @@ class LimitSettings(Strict):
         None, ge=1, description="Parts of SMS in a day (UTC), which is what providers bill: a cap on spending."
     )
     max_segments: int = Field(10, ge=1, le=255, description="Parts of one long SMS.")
+
+
+class WebhookSettings(Strict):
+    """A program of yours that hears what becomes of each SMS. Described in `deploy/README.md`."""
+
+    url: str = Field(pattern=r"^https?://", description="Where events are posted to, as JSON.")
+    secret: SecretStr = Field(min_length=16, description="Key of the signature in `X-Email2sms-Signature`.")
+    secret_file: str | None = Field(None, description="A file whose first line is the secret.")
+
+
+class IncomingSettings(Strict):
+    """SMS that come in to numbers of yours at a provider."""
+
+    numbers: tuple[str, ...] = Field(min_length=1, description="Your numbers or short codes, digits only.")
+    mail: str | None = Field(
+        None,
+        pattern=r"^[\x21-\x7e]+@[\x21-\x7e]+$",
+        description="Where they are forwarded to; empty: to the webhook only.",
+    )
 
 
 class AccountSettings(Strict):
@@ -289,6 +320,13 @@ class AccountSettings(Strict):
     lists: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Stored lists of numbers.")
     stop_list: tuple[str, ...] = Field((), description="Numbers that never get an SMS of this account: BANNED.")
     limits: LimitSettings = LimitSettings.model_construct()
+    confirm: tuple[Literal["sent", "receipt"], ...] = Field(
+        (),
+        description="Answer by mail not only what failed: `sent`, when the provider has taken it; `receipt`, when it "
+        "says that it was delivered.",
+    )
+    webhook: WebhookSettings | None = None
+    incoming: IncomingSettings | None = None
     on_uncertain: Literal["keep", "resend"] = Field(
         "keep",
         description="When a provider's answer is lost and cannot be found out: `keep` leaves the SMS `uncertain` and "

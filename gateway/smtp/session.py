@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import structlog
 
-from gateway.model import Door, Envelope
+from gateway.model import Door, Dsn, Envelope
 from gateway.service.intake import Answer
 from gateway.smtp import address
 from gateway.smtp.auth import AuthConnection
@@ -34,6 +34,9 @@ class Session(AuthConnection):
     def _reset(self) -> None:
         self._reverse_path: str | None = None
         self._recipients: list[str] = []
+        self._envid = ""
+        self._notify: dict[str, tuple[str, ...]] = {}
+        self._orcpt: dict[str, str] = {}
         self._utf8 = False
 
     async def _command(self, line: str) -> None:
@@ -76,6 +79,8 @@ class Session(AuthConnection):
             lines.append("STARTTLS")
         if self._may_auth:
             lines.append("AUTH PLAIN LOGIN")
+        if self._terms.intake.answers_by_mail:
+            lines.append("DSN")
         lines.append("ENHANCEDSTATUSCODES")
         for line in lines[:-1]:
             self._reply(f"250-{line}")
@@ -125,6 +130,7 @@ class Session(AuthConnection):
         if not path.address.isascii() and not self._utf8:
             raise No("553 5.6.7 say SMTPUTF8 for such an address")
         self._reverse_path = path.address
+        self._envid = path.parameters.get("ENVID", "")
         self._reply("250 2.1.0 OK")
 
     async def _rcpt(self, argument: str) -> None:
@@ -141,7 +147,19 @@ class Session(AuthConnection):
         if self._recipients and intake.dialect_name(path.address) != intake.dialect_name(self._recipients[0]):
             raise No("452 4.5.3 not together with the recipients before; send it separately", counts=False)
         self._recipients.append(path.address)
+        if wishes := self._wishes(path):
+            self._notify[path.address] = wishes
+            self._orcpt[path.address] = path.parameters.get("ORCPT", "")
         self._reply("250 2.1.5 OK")
+
+    def _wishes(self, path: address.Path) -> tuple[str, ...]:
+        """RFC 3461 §4.1; empty: not asked for."""
+        words = tuple(path.parameters.get("NOTIFY", "").upper().split(",")) if "NOTIFY" in path.parameters else ()
+        if set(words) <= {"SUCCESS", "FAILURE", "DELAY"} or words == ("NEVER",):
+            return words
+        if self._trusted:
+            return ()
+        raise No("501 5.5.4 NOTIFY is NEVER, or some of SUCCESS,FAILURE,DELAY")
 
     def _path(self, argument: str, keyword: str, known: frozenset[str]) -> address.Path:
         try:
@@ -227,6 +245,7 @@ class Session(AuthConnection):
             reverse_path=self._reverse_path or "",
             recipients=tuple(self._recipients),
             received_at=intake.now(),
+            dsn=Dsn(self._envid, self._notify, self._orcpt) if self._notify else None,
             answer_by_mail=self._settings.answers_by_mail,
             accept_unverified=self._settings.accept_unverified,
             helo=self._helo,

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, Row, bindparam, func, insert, or_, select, union_all, update
 
 from gateway.lifecycle import Event, State, sources
-from gateway.model import Attempt, Job, Note
+from gateway.model import Attempt, Channel, Job, Note, Tell
 from gateway.spool import pace
 from gateway.spool.processes import is_known
 from gateway.spool.schema import attempts, jobs, trail
@@ -243,6 +243,9 @@ def job_of(row: Row[Any]) -> Job:
         expires_at=row.expires_at,
         recipient=row.recipient,
         resend=row.resend,
+        channel=Channel(row.channel),
+        tell=frozenset(map(Tell, row.tell.split())),
+        **(row.extras or {}),
     )
 
 

@@ -9,13 +9,20 @@ from typing import Any
 from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, select, text, true, update
 
 from gateway.lifecycle import State
-from gateway.model import Notice, Told
+from gateway.model import Dsn, Notice, Told
 from gateway.spool.engine import insert_missing
 from gateway.spool.put import REPORT_DELAY_S, outbox_row
 from gateway.spool.schema import OPEN_REPORT, PENDING, TAKEN, jobs, mails, outbox
 from gateway.verdicts import REASONS, Refusal
 
-_WORTH_TELLING = (State.FAILED, State.EXPIRED, State.UNCERTAIN, State.UNDELIVERED, State.SUBMITTED)
+_WORTH_TELLING = (
+    State.FAILED,
+    State.EXPIRED,
+    State.UNCERTAIN,
+    State.UNDELIVERED,
+    State.SUBMITTED,
+    State.DELIVERED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,7 @@ class Outgoing:
     expires_at: float
     job_ids: tuple[str, ...] = field(default=())
     """The jobs that this reply tells of."""
+    kind: str = "report"
 
 
 def take(connection: Connection, now: float, limit: int, owner: str = "") -> list[Outgoing]:
@@ -37,7 +45,7 @@ def take(connection: Connection, now: float, limit: int, owner: str = "") -> lis
     a second error mail is cheap, and has the same Message-ID."""
     rows = connection.execute(
         select(outbox, mails)
-        .join(mails, mails.c.id == outbox.c.mail_id)
+        .outerjoin(mails, mails.c.id == outbox.c.mail_id)
         .where(text(f"outbox.{PENDING}"), outbox.c.due_at <= now)
         .order_by(outbox.c.due_at)
         .limit(limit)
@@ -65,8 +73,26 @@ def release(connection: Connection, now: float, alive: Collection[str] = ()) -> 
 
 
 def _outgoing(connection: Connection, row: Row[Any]) -> Outgoing:
-    told = _untold(connection, row.mails_id) if row.mails_reason is None else []
-    notice = Notice(
+    told = _untold(connection, row.outbox_mail_id) if row.mails_reason is None else []
+    return Outgoing(
+        id=row.outbox_id,
+        notice=_notice(row, told) if row.mails_id is not None else _of_no_mail(row),
+        message=row.outbox_message,
+        tries=row.outbox_tries,
+        created_at=row.outbox_created_at,
+        expires_at=row.outbox_expires_at,
+        job_ids=tuple(job.id for job in told),
+        kind=row.outbox_kind,
+    )
+
+
+def _of_no_mail(row: Row[Any]) -> Notice:
+    """An incoming SMS: its mail is finished already."""
+    return Notice(row.outbox_mail_id, row.outbox_recipient, "en", "", None, (), "", "", "", row.outbox_created_at)
+
+
+def _notice(row: Row[Any], told: Sequence[Row[Any]]) -> Notice:
+    return Notice(
         mail_id=row.mails_id,
         to=row.outbox_recipient,
         language=row.mails_language,
@@ -77,15 +103,7 @@ def _outgoing(connection: Connection, row: Row[Any]) -> Outgoing:
         account=row.mails_account or "",
         originator=row.mails_originator or "",
         received_at=row.mails_received_at,
-    )
-    return Outgoing(
-        id=row.outbox_id,
-        notice=notice,
-        message=row.outbox_message,
-        tries=row.outbox_tries,
-        created_at=row.outbox_created_at,
-        expires_at=row.outbox_expires_at,
-        job_ids=tuple(job.id for job in told),
+        dsn=Dsn(**row.mails_dsn) if row.mails_dsn else None,
     )
 
 
@@ -100,11 +118,12 @@ def _untold(connection: Connection, mail_id: str) -> list[Row[Any]]:
         )
         .order_by(jobs.c.id)
     )
-    return [row for row in rows if row.due_at is None and (row.state != State.SUBMITTED.value or row.why)]
+    return [row for row in rows if row.due_at is None]
 
 
 def _told(row: Row[Any]) -> Told:
-    return Told(row.destination, State(row.state), refusal_of(row.reason, row.reason_values), remark=row.why)
+    refusal = refusal_of(row.reason, row.reason_values)
+    return Told(row.destination, State(row.state), refusal, row.why, row.recipient, row.result or {})
 
 
 def refusal_of(key: str | None, values: Mapping[str, str | int] | None) -> Refusal | None:
@@ -113,15 +132,15 @@ def refusal_of(key: str | None, values: Mapping[str, str | int] | None) -> Refus
 
 
 def sent_since(connection: Connection, recipient: str, since: float) -> int:
-    """How many replies went to an address since then."""
-    return connection.execute(
-        select(func.count()).where(outbox.c.recipient == recipient, outbox.c.state == "sent", outbox.c.sent_at > since)
-    ).scalar_one()
+    """How many reports of failures went to an address since then. What somebody has asked for is not counted."""
+    mine = (outbox.c.recipient == recipient, outbox.c.state == "sent", outbox.c.sent_at > since)
+    return connection.execute(select(func.count()).where(*mine, outbox.c.kind == "report")).scalar_one()
 
 
 def rendered(connection: Connection, item: Outgoing, message: bytes) -> None:
     """Keep the finished mail, and that its jobs are told of: a retry sends the same words."""
-    connection.execute(update(outbox).where(outbox.c.id == item.id).values(message=message))
+    kind = "report" if item.notice.is_failure else "confirmation"
+    connection.execute(update(outbox).where(outbox.c.id == item.id).values(message=message, kind=kind))
     if item.job_ids:
         connection.execute(
             update(jobs)

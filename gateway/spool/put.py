@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from gateway.lifecycle import State
-from gateway.model import Accepted, Dropped, Envelope, Job, Note
+from gateway.model import Accepted, Channel, Dropped, Envelope, Job, Note
 from gateway.spool.engine import announce, insert_missing
 from gateway.spool.schema import jobs, mails, outbox, trail, usage
 from gateway.spool.trail import trail_row
@@ -192,9 +192,20 @@ def _quotas(item: StoredMail) -> list[_Quota]:
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def fingerprint(originator: str, destination: str, text: str) -> bytes:
+def fingerprint(*identity: str) -> bytes:
     """Equal for jobs whose requests a provider would take for the same one (seed 002 §1)."""
-    return hashlib.blake2b(f"{originator}\0{destination}\0{text}".encode(), digest_size=16).digest()
+    return hashlib.blake2b("\0".join(identity).encode(), digest_size=16).digest()
+
+
+def _identity(job: Job) -> tuple[str, ...]:
+    usual = (job.originator, job.destination, job.text)
+    return usual if job.channel is Channel.SMS else (*usual, job.channel.value, job.detail)
+
+
+def _extras(job: Job) -> dict[str, str | float] | None:
+    """What most jobs do not have."""
+    extras = {"detail": job.detail, "comment": job.comment, "send_at": job.send_at}
+    return {key: value for key, value in extras.items() if value} or None
 
 
 def _mail_row(item: StoredMail) -> Mapping[str, Any]:
@@ -221,6 +232,7 @@ def _mail_row(item: StoredMail) -> Mapping[str, Any]:
         "language": item.language,
         "dedup_key": item.dedup_key,
         "copy": item.copy.replace("\0", "?") if item.copy else item.copy,
+        "dsn": asdict(envelope.dsn) if envelope.dsn is not None else None,
     }
 
 
@@ -250,8 +262,11 @@ def _queued_row(job: Job) -> dict[str, Any]:
         "created_at": job.created_at,
         "updated_at": job.created_at,
         "expires_at": job.expires_at,
-        "due_at": job.created_at,
-        "fingerprint": fingerprint(job.originator, job.destination, job.text),
+        "due_at": job.created_at if job.due_at is None else job.due_at,
+        "fingerprint": fingerprint(*_identity(job)),
+        "channel": job.channel.value,
+        "extras": _extras(job),
+        "tell": " ".join(sorted(job.tell)),
         "why": "",
         "reason": None,
         "reason_values": None,
@@ -279,6 +294,9 @@ def _dropped_row(item: StoredMail, drop: Dropped, job_id: str) -> dict[str, Any]
         "expires_at": at,
         "due_at": None,
         "fingerprint": b"",
+        "channel": "sms",
+        "extras": None,
+        "tell": "",
         "why": "refused before sending",
         "reason": drop.refusal.reason.key,
         "reason_values": dict(drop.refusal.values),

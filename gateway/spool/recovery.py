@@ -57,6 +57,7 @@ _RECOVER = (
         due_at=bindparam("new_due_at"),
         updated_at=bindparam("at"),
         why=bindparam("new_why"),
+        told=False,
         reason=bindparam("new_reason"),
         reason_values=bindparam("new_values"),
     )
@@ -164,6 +165,7 @@ def expire(connection: Connection, now: float, refusal: Refusal) -> list[Job]:
             .values(
                 state=State.EXPIRED.value,
                 due_at=None,
+                told=False,
                 updated_at=now,
                 reason=refusal.reason.key,
                 reason_values=dict(refusal.values),

@@ -7,7 +7,19 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, delete, exists, select, text, update
 
 from gateway.lifecycle import State
-from gateway.spool.schema import WITH_COPY, WITH_TEXT, attempts, jobs, mails, outbox, trail, usage
+from gateway.spool.schema import (
+    WITH_COPY,
+    WITH_TEXT,
+    attempts,
+    hooks,
+    incoming,
+    jobs,
+    mails,
+    outbox,
+    parts,
+    trail,
+    usage,
+)
 
 AT_ONCE = 1000
 """Other writes wait meanwhile."""
@@ -18,7 +30,10 @@ def erase_texts(connection: Connection, before: float) -> int:
     """The words of SMS and mails that came before then, but for what still waits. Fewer than ``AT_ONCE``: all done."""
     is_done = jobs.c.state.not_in(_WAITING)
     old = select(jobs.c.id).where(text(WITH_TEXT), jobs.c.created_at < before, is_done).limit(AT_ONCE)
-    erased = connection.execute(update(jobs).where(jobs.c.id.in_(old)).values(text=None)).rowcount
+    erased = connection.execute(
+        update(jobs).where(jobs.c.id.in_(old)).values(text=None, extras=None, result=None)
+    ).rowcount
+    connection.execute(update(incoming).where(incoming.c.received_at < before).values(text=None))
     waits = exists().where(jobs.c.mail_id == mails.c.id, jobs.c.state.in_(_WAITING))
     copied = select(mails.c.id).where(text(WITH_COPY), mails.c.received_at < before, ~waits).limit(AT_ONCE)
     blanked = connection.execute(update(mails).where(mails.c.id.in_(copied)).values(copy=None)).rowcount
@@ -32,10 +47,15 @@ def delete_records(connection: Connection, before: float) -> int:
     ids = list(connection.execute(old).scalars())
     if ids:
         theirs = select(jobs.c.id).where(jobs.c.mail_id.in_(ids))
-        connection.execute(delete(attempts).where(attempts.c.job_id.in_(theirs)))
+        for table in (attempts, parts):
+            connection.execute(delete(table).where(table.c.job_id.in_(theirs)))
         for table in (jobs, trail, outbox):
             connection.execute(delete(table).where(table.c.mail_id.in_(ids)))
         connection.execute(delete(mails).where(mails.c.id.in_(ids)))
+    answered = select(incoming.c.id).where(incoming.c.received_at < before)
+    connection.execute(delete(outbox).where(outbox.c.mail_id.in_(answered)))
+    connection.execute(delete(incoming).where(incoming.c.received_at < before))
+    connection.execute(delete(hooks).where(hooks.c.created_at < before, hooks.c.due_at.is_(None)))
     day = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%d")
     connection.execute(delete(usage).where(usage.c.period < day))
     return len(ids)

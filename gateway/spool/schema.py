@@ -32,6 +32,7 @@ OPEN = "state IN ('queued', 'submitting', 'held', 'uncertain')"
 PENDING = "state = 'pending'"
 WITH_TEXT = "text IS NOT NULL"
 WITH_COPY = "copy IS NOT NULL"
+ASKABLE = "poll_at IS NOT NULL"
 TAKEN = "state = 'pending' AND owner IS NOT NULL"
 OPEN_REPORT = "state = 'pending' AND message IS NULL"
 
@@ -71,6 +72,7 @@ mails = Table(
     Column("language", String, nullable=False),
     Column("dedup_key", LargeBinary, unique=True),
     Column("copy", Text),  # header and text with the credential masked
+    Column("dsn", _OptionalJSON),  # what the client wants to hear by RFC 3461
     Index("mails_received", "received_at"),
     Index("mails_copy", "received_at", **_where(WITH_COPY)),
 )
@@ -106,8 +108,15 @@ jobs = Table(
     Column("owner", String),  # the process that called last: key of processes
     Column("resend", Boolean, nullable=False, server_default=false()),  # the account prefers twice to never
     Column("provider_id", String),
-    Column("told", Boolean, nullable=False, server_default=false()),
+    Column("told", Boolean, nullable=False, server_default=false()),  # nothing that the sender must still hear
+    Column("channel", String, nullable=False, server_default="sms"),
+    Column("extras", _OptionalJSON),  # detail, comment, send_at; erased with the text
+    Column("tell", String, nullable=False, server_default=""),  # who hears of more than failures: words of model.Tell
+    Column("poll_at", Float),  # when to ask the provider what became of it
+    Column("cost", String),  # as the provider wrote it
+    Column("result", _OptionalJSON),  # what the last receipt said besides the state
     Index("jobs_mail", "mail_id"),
+    Index("jobs_poll", "provider", "poll_at", **_where(ASKABLE)),
     Index("jobs_created", "created_at"),
     Index("jobs_text", "created_at", **_where(WITH_TEXT)),
     # By time, for an alarm that has come ten thousand times has as many equals, and only the last minute's matter.
@@ -156,12 +165,68 @@ outbox = Table(
     Column("sent_at", Float),
     Column("message", LargeBinary),  # rendered at the first try, so that every try sends the same
     Column("error", Text, nullable=False, server_default=""),
+    Column("kind", String, nullable=False, server_default="report"),  # report, confirmation, incoming
     Index("outbox_due", "due_at", **_where(PENDING)),
     Index("outbox_open", "mail_id", unique=True, **_where(OPEN_REPORT)),
     Index("outbox_taken", "owner", **_where(TAKEN)),
     Index("outbox_recipient", "recipient", "sent_at"),
     Index("outbox_mail", "mail_id"),
     postgresql_with=_VACUUM_AS_A_QUEUE,
+)
+
+parts = Table(
+    "parts",
+    metadata,
+    Column("provider", String, primary_key=True),
+    Column("provider_id", String, primary_key=True),
+    Column("job_id", String, nullable=False),
+    Column("state", String, nullable=False),
+    Index("parts_job", "job_id"),
+)
+"""Of long SMS that the provider counts, and reports, part by part."""
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("provider", String, nullable=False),
+    Column("provider_id", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("raw", String, nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Index("receipts_id", "provider_id"),
+    Index("receipts_received", "received_at"),
+)
+"""That came before the answer which says whose they are."""
+
+incoming = Table(
+    "incoming",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("provider", String, nullable=False),
+    Column("provider_id", String, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("sender", String, nullable=False),
+    Column("destination", String, nullable=False),
+    Column("account", String),  # NULL: nobody's number
+    Column("text", Text),
+    Index("incoming_provider_id", "provider", "provider_id", unique=True),
+    Index("incoming_received", "received_at"),
+)
+
+hooks = Table(
+    "hooks",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("account", String, nullable=False),
+    Column("event", JSON, nullable=False),  # what is told
+    Column("created_at", Float, nullable=False),
+    Column("due_at", Float),  # NULL: done, or given up
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("error", Text, nullable=False, server_default=""),
+    Index("hooks_due", "due_at", **_where("due_at IS NOT NULL")),
+    Index("hooks_created", "created_at"),
 )
 
 usage = Table(

@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from gateway.lifecycle import Event, State, sources
-from gateway.model import Attempt, Note
+from gateway.model import Attempt, Note, Tell
+from gateway.spool import hooks, receipts
+from gateway.spool.engine import insert_missing
 from gateway.spool.outbox import ask_for_reports
-from gateway.spool.schema import attempts, jobs, trail
+from gateway.spool.schema import attempts, jobs, parts, trail
 from gateway.spool.trail import trail_row
 from gateway.verdicts import Refusal
 
@@ -31,6 +33,11 @@ class Settlement:
     outcome: str
     refusal: Refusal | None = None
     provider_id: str | None = None
+    parts: tuple[str, ...] = ()
+    """Ids of the further parts."""
+    cost: str = ""
+    poll_at: float | None = None
+    """When to ask what became of it."""
     notify: bool = False
     """Tell the sender, if the sender may be told."""
     at: float = 0.0
@@ -62,9 +69,43 @@ def settle(connection: Connection, items: Sequence[Settlement]) -> list[bool]:
         connection.execute(FINISH, [_finished(item) for item in won])
         if rows := [trail_row(i.attempt.job.mail_id, i.attempt.job.id, i.at, i.notes) for i in won if i.notes]:
             connection.execute(insert(trail), rows)
+        _keep_parts(connection, won)
         if tell := [item.attempt.job.mail_id for item in won if item.notify]:
             ask_for_reports(connection, tell, won[0].at)
+        hooks.call(connection, [_told(item) for item in won if Tell.HOOK in item.attempt.job.tell])
+        receipts.apply_early(connection, {(item.provider, i) for item in won for i in _ids(item)}, won[0].at)
     return results
+
+
+def _ids(item: Settlement) -> tuple[str, ...]:
+    return (item.provider_id, *item.parts) if item.provider_id else ()
+
+
+def _keep_parts(connection: Connection, won: Sequence[Settlement]) -> None:
+    rows = [
+        {"provider": i.provider, "provider_id": part, "job_id": i.attempt.job.id, "state": State.SUBMITTED.value}
+        for i in won
+        if i.parts
+        for part in _ids(i)
+    ]
+    if rows:
+        connection.execute(insert_missing(connection, parts), rows)
+
+
+def _told(item: Settlement) -> hooks.News:
+    job, refusal = item.attempt.job, item.refusal
+    return hooks.News(
+        account=job.account,
+        mail_id=job.mail_id,
+        job_id=job.id,
+        destination=job.destination,
+        state=item.state,
+        at=item.at,
+        provider=item.provider,
+        provider_id=item.provider_id,
+        verdict=refusal.code if refusal else "",
+        detail=item.why,
+    )
 
 
 _SETTLE = (
@@ -79,6 +120,9 @@ _SETTLE = (
         reason=bindparam("new_reason"),
         reason_values=bindparam("new_values"),
         provider_id=bindparam("new_provider_id"),
+        cost=bindparam("new_cost"),
+        poll_at=bindparam("new_poll_at"),
+        told=bindparam("new_told"),
         updated_at=bindparam("at"),
     )
 )
@@ -101,6 +145,9 @@ def _settled(item: Settlement) -> Mapping[str, Any]:
         "new_reason": refusal.reason.key if refusal else None,
         "new_values": dict(refusal.values) if refusal else None,
         "new_provider_id": item.provider_id,
+        "new_cost": item.cost or None,
+        "new_poll_at": item.poll_at,
+        "new_told": not item.notify,
         "at": item.at,
     }
 

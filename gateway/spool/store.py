@@ -11,6 +11,7 @@ from gateway.spool import migrations
 from gateway.spool.batch import Batch
 from gateway.spool.engine import Database
 from gateway.spool.put import Put, StoredMail, confirm, put
+from gateway.spool.receipts import Applied, Received, record
 from gateway.spool.settle import Settlement, settle
 from gateway.spool.sqlite import SqliteDatabase
 
@@ -26,13 +27,14 @@ def _database(url: URL, min_free: int) -> Database:
 
 
 class Store:
-    """``put``, ``confirm`` and ``settle`` are the hot paths and commit in groups; the rest are single transactions."""
+    """``put``, ``confirm``, ``settle`` and ``record`` are the hot paths and commit in groups; the rest are single."""
 
     def __init__(self, url: str, min_free: int = 0) -> None:
         self.database = _database(make_url(url), min_free)
         self.put: Batch[StoredMail, Put] = Batch(self.database, put)
         self.confirm: Batch[str, None] = Batch(self.database, confirm)
         self.settle: Batch[Settlement, bool] = Batch(self.database, settle)
+        self.record: Batch[Received, Applied] = Batch(self.database, record)
 
     @classmethod
     async def open(cls, url: str, *, exclusive: bool, min_free: int = 0) -> Store:

@@ -50,7 +50,13 @@ async def test_a_report_waits_a_moment_and_names_only_what_went_wrong(store: Sto
     assert outgoing.notice.told == (
         Told("79101234567", State.UNCERTAIN, LOST, "timeout"),
         Told("79990000000", State.SUBMITTED, None, "held by provider"),
-        Told("79161234567", State.FAILED, Refusal(STOP_LISTED, {"number": "7916"}), "refused before sending"),
+        Told(
+            "79161234567",
+            State.FAILED,
+            Refusal(STOP_LISTED, {"number": "7916"}),
+            "refused before sending",
+            "x@sms.example.com",
+        ),
     )
 
 

@@ -1,0 +1,108 @@
+"""What a program of the account's owner is told, and when it is due to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, text, update
+
+from gateway.lifecycle import State
+from gateway.spool.schema import hooks
+
+SENDING_S = 60.0
+"""For so long no other process takes a call. A second one is cheap: its id tells that it is the same."""
+_NEWS = frozenset(State) - {State.QUEUED, State.SUBMITTING, State.HELD}
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A job has come to a state that somebody outside wants to know."""
+
+    account: str
+    mail_id: str
+    job_id: str
+    destination: str
+    state: State
+    at: float
+    provider: str
+    provider_id: str | None
+    verdict: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A webhook call that is due."""
+
+    id: int
+    account: str
+    event: dict[str, Any]
+    created_at: float
+    tries: int
+
+
+def call(connection: Connection, news: Sequence[News]) -> None:
+    """Have them told."""
+    rows = [_row(item) for item in news if item.state in _NEWS]
+    if rows:
+        connection.execute(insert(hooks), rows)
+
+
+def call_about_incoming(connection: Connection, account: str, row: Mapping[str, Any]) -> None:
+    """An SMS has come in."""
+    names = {"id": "id", "from": "sender", "to": "destination", "text": "text", "provider": "provider"}
+    event = {"type": "incoming", **{name: row[column] for name, column in names.items()}, "at": row["received_at"]}
+    at = row["received_at"]
+    connection.execute(insert(hooks), {"account": account, "event": event, "created_at": at, "due_at": at})
+
+
+def _row(item: News) -> dict[str, Any]:
+    event = {
+        "type": "message",
+        "message": item.mail_id,
+        "job": item.job_id,
+        "to": item.destination,
+        "state": item.state.value,
+        "verdict": item.verdict,
+        "detail": item.detail,
+        "provider": item.provider,
+        "provider_id": item.provider_id,
+        "at": item.at,
+    }
+    return {"account": item.account, "event": event, "created_at": item.at, "due_at": item.at}
+
+
+def take(connection: Connection, now: float, limit: int) -> list[Call]:
+    """Calls to be made now, the oldest first."""
+    rows = connection.execute(
+        select(hooks)
+        .where(hooks.c.due_at <= now)
+        .order_by(hooks.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if rows:
+        ids = [row.id for row in rows]
+        connection.execute(update(hooks).where(hooks.c.id.in_(ids)).values(due_at=now + SENDING_S))
+    return [Call(row.id, row.account, row.event, row.created_at, row.tries) for row in rows]
+
+
+def finish(connection: Connection, call_id: int, error: str = "") -> None:
+    """Done, or given up because of this."""
+    connection.execute(update(hooks).where(hooks.c.id == call_id).values(due_at=None, error=error))
+
+
+def postpone(connection: Connection, call_id: int, due_at: float, error: str) -> None:
+    """Try again later."""
+    changed = {"due_at": due_at, "error": error, "tries": hooks.c.tries + 1}
+    connection.execute(update(hooks).where(hooks.c.id == call_id).values(changed))
+
+
+def next_due(connection: Connection) -> float | None:
+    """When the next call is due."""
+    earliest: float | None = connection.execute(
+        select(func.min(hooks.c.due_at)).where(text("due_at IS NOT NULL"))
+    ).scalar_one()
+    return earliest
