@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 
@@ -195,20 +195,21 @@ async def test_a_program_hears_of_each_step_once(store: Store) -> None:
 # ── asking ───────────────────────────────────────────────────────────────────────────────────
 
 
+async def ask(store: Store, at: float) -> list[Question]:
+    return await store.write(lambda connection: receipts.questions(connection, "main", at, 10))
+
+
 async def test_asking_becomes_rarer_and_ends(store: Store) -> None:
     await put_jobs(store, 1)
     (attempt,) = await claim(store)
     await store.settle(settled(attempt, Event.ACK, provider_id="11", poll_at=NOW + 10))
-    asked, at = [], await store.read(lambda c: receipts.next_question(c, "main"))
-    while at is not None:
-        when = at
-        (question,) = await store.write(lambda c: receipts.questions(c, "main", when, 10)) or [None]
-        if question is None:
-            break
-        assert question == Question(attempt.job.id, "79101234567", ("11",))
-        asked.append(when - NOW)
-        at = await store.read(lambda c: receipts.next_question(c, "main"))
-    waits = [later - earlier for earlier, later in zip(asked, asked[1:], strict=False)]
+    asked: list[float] = []
+    while (at := await store.read(lambda c: receipts.next_question(c, "main"))) is not None:
+        questions = await ask(store, at)
+        if questions:
+            assert questions == [Question(attempt.job.id, "79101234567", ("11",))]
+            asked.append(at - NOW)
+    waits = [later - earlier for earlier, later in pairwise(asked)]
     assert waits == sorted(waits)
     assert (waits[0], waits[-1]) == (10.0, 3600.0)
     assert POLL_FOR_S < asked[-1] < POLL_FOR_S + 3601
@@ -221,9 +222,9 @@ async def test_who_is_done_is_not_asked_about(store: Store) -> None:
     await store.settle(settled(one, Event.ACK, provider_id="1", parts=("2",), poll_at=NOW + 10))
     await store.settle(settled(two, Event.ACK, provider_id="3", poll_at=NOW + 10))
     await store.record(said("3", State.DELIVERED))
-    (question,) = await store.write(lambda c: receipts.questions(c, "main", LATER, 10))
+    (question,) = await ask(store, LATER)
     assert (question.job_id, sorted(question.ids)) == (one.job.id, ["1", "2"])
-    assert await store.write(lambda c: receipts.questions(c, "main", LATER, 10)) == []  # no other process asks, too
+    assert await ask(store, LATER) == []  # no other process asks, too
 
 
 # ── incoming ─────────────────────────────────────────────────────────────────────────────────
