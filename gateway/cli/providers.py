@@ -110,6 +110,20 @@ async def _account_status(loaded: Configuration) -> dict[str, str]:
     return {name: f"stopped: {paused[name]}" if name in paused else "working" for name in loaded.settings.providers}
 
 
+@app.command("callbacks")
+def callbacks(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Where each provider reports to us: for its settings at the provider. The addresses hold secrets."""
+    loaded = configuration(config)
+    addresses = {name: loaded.callback_url(name) for name in loaded.settings.providers}
+    if as_json:
+        print_json(addresses)
+        return
+    table = Table("provider", "address", box=None)
+    for name, address in addresses.items():
+        table.add_row(name, address or "[dim]none: set callback_token, and callbacks.url[/]")
+    console.print(table, soft_wrap=True)
+
+
 def _known(loaded: Configuration, name: str) -> str:
     if name not in loaded.settings.providers:
         typer.echo(f"no provider {name!r}; one of {', '.join(loaded.settings.providers)}", err=True)

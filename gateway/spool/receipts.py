@@ -171,7 +171,7 @@ class _Change:
             "new_why": "" if self.state is State.DELIVERED else f"the provider says: {self.item.receipt.raw}",
             "new_cost": self.item.receipt.price or self.row.cost,
             "new_result": dict(self.item.receipt.details) or None,
-            "new_told": not self.notify,
+            "new_told": self.row.told and not self.notify,
         }
 
     def note(self) -> dict[str, Any]:
