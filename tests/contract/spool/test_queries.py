@@ -14,8 +14,10 @@ import pytest
 from sqlalchemy import Connection, Engine, event, make_url, text
 
 from gateway.lifecycle import Event, State
-from gateway.spool import claims, migrations, outbox, recovery
+from gateway.model import Receipt
+from gateway.spool import claims, hooks, migrations, outbox, receipts, recovery
 from gateway.spool.put import put
+from gateway.spool.receipts import Received
 from gateway.spool.settle import Settlement, settle
 from gateway.spool.store import Store
 from gateway.verdicts import ANSWER_LOST, VALIDITY_PASSED, Refusal
@@ -53,12 +55,27 @@ def filled(url: str) -> Iterator[Full]:
                 for n in range(ROWS)
             ],
         )
-        connection.execute(text("update jobs set state = 'submitted', due_at = null, sent_at = :now"), {"now": NOW})
+        connection.execute(
+            text(
+                "update jobs set state = 'submitted', due_at = null, sent_at = :now, provider_id = id, poll_at = :late"
+            ),
+            {"now": NOW, "late": 2 * LATE},
+        )
+        for statement in (
+            "insert into parts (provider, provider_id, job_id, state) select 'main', id, id, 'submitted' from jobs",
+            "insert into receipts (provider, provider_id, state, raw, details, received_at)"
+            " select 'main', 'x' || id, 'delivered', '', '{}', created_at from jobs",
+            "insert into hooks (account, event, created_at) select account, '{}', created_at from jobs",
+        ):
+            connection.execute(text(statement))
         connection.execute(text("update outbox set state = 'sent', sent_at = :now"), {"now": NOW})
         connection.execute(
             text("insert into attempts (job_id, number, provider, started_at) select id, 1, 'main', 0 from jobs")
         )
         put(connection, [mail(f"7910{n:07}", dropped=["79161234567"]) for n in range(30)])
+        due = "(select id from {} order by id limit 20)"
+        connection.execute(text(f"update jobs set poll_at = {NOW} where id in {due.format('jobs')}"))
+        connection.execute(text(f"update hooks set due_at = {NOW} where id in {due.format('hooks')}"))
 
     with asyncio.Runner() as runner:
         full = Full(Store(url), runner)
@@ -128,10 +145,13 @@ def generic(connection: Connection, statement: str, _values: Any) -> list[str]:
     return plan
 
 
+_GROW = "mails|jobs|attempts|trail|outbox|parts|receipts|incoming|hooks"
+
+
 def scans(seen: list[str]) -> list[str]:
     """The steps that read a whole table of those that grow."""
     embedded_ones = [step for step in seen if step.startswith("SCAN") and "(" not in step]
-    return embedded_ones + [step for step in seen if re.search("Seq Scan on (mails|jobs|attempts|trail|outbox)", step)]
+    return embedded_ones + [step for step in seen if re.search(f"Seq Scan on ({_GROW})", step)]
 
 
 def claimed(connection: Connection) -> None:
@@ -166,6 +186,29 @@ def reports(connection: Connection) -> None:
         outbox.finish(connection, item.id, "sent", LATE)
 
 
+def taken(connection: Connection) -> None:
+    """With ids: whose receipts may be here already."""
+    attempts = claims.claim(connection, MAIN, 10, LATE - 150_000, BOOT)
+    items = [settled(a, Event.ACK, provider_id=a.job.id, parts=(f"{a.job.id}p",), poll_at=LATE) for a in attempts]
+    assert settle(connection, items) == [True] * 10
+
+
+def receipt(connection: Connection) -> None:
+    ids = connection.execute(text("select provider_id from parts where provider = 'main' limit 5")).scalars()
+    items = [Received("main", Receipt(i, State.DELIVERED, ""), LATE) for i in (*ids, "unknown")]
+    assert [applied.state for applied in receipts.record(connection, items)] == [State.DELIVERED] * 5 + [None]
+
+
+def questions(connection: Connection) -> None:
+    assert len(receipts.questions(connection, "main", LATE, 10)) == 10
+
+
+def called(connection: Connection) -> None:
+    for call in hooks.take(connection, LATE, 5):
+        hooks.postpone(connection, call.id, LATE, "")
+        hooks.finish(connection, call.id)
+
+
 def put_one(connection: Connection) -> None:
     put(connection, [mail("79101234567", dedup_key=b"k" * 32, per_hour=9)])
 
@@ -178,6 +221,12 @@ EVERYTHING = {
     "expire": (expired, "jobs_open", "(state=? AND expires_at<?)"),
     "reports": (reports, "outbox_due", "(due_at<?)"),
     "put": (put_one, "mails_dedup_key_key", "(dedup_key=?)"),
+    "take": (taken, "receipts_id", "(provider_id=?)"),
+    "receipt": (receipt, "jobs_provider_id", "(provider_id=?)"),
+    "questions": (questions, "jobs_poll", "(provider=? AND poll_at<?)"),
+    "webhooks": (called, "hooks_due", "(due_at<?)"),
+    "next question": (lambda connection: receipts.next_question(connection, "main"), "jobs_poll", "(provider=?"),
+    "next webhook": (hooks.next_due, "hooks_due", ""),
     "next job": (lambda connection: claims.next_due(connection, "main"), "jobs_due", "(provider=? AND state=?"),
     "next report": (outbox.next_due, "outbox_due", ""),
 }
