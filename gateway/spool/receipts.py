@@ -104,10 +104,9 @@ class _Known:
 def _known(connection: Connection, ids: Collection[tuple[str, str]]) -> _Known:
     """Until the commit nobody else changes the jobs."""
     wanted = [provider_id for _, provider_id in ids]
-    owners = {
-        (row.provider, row.provider_id): row.job_id
-        for row in connection.execute(select(parts).where(parts.c.provider_id.in_(wanted)))
-    }
+    theirs = and_(parts.c.provider.in_({provider for provider, _ in ids}), parts.c.provider_id.in_(wanted))
+    found_parts = connection.execute(select(parts).where(theirs))
+    owners = {(row.provider, row.provider_id): row.job_id for row in found_parts}
     by_id = [jobs.c.provider_id.in_(wanted)]
     if owners:
         by_id.append(jobs.c.id.in_(set(owners.values())))
