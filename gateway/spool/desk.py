@@ -123,6 +123,8 @@ def apply(connection: Connection, job_id: str, event: Event, now: float) -> Stat
     if state is State.QUEUED and row.text is None:  # erased by the retention
         return None
     due_at = now if state is State.QUEUED else None
+    if event is Event.RELEASE:
+        due_at = max(now, row.not_before or now)
     changes: dict[str, Any] = {"state": state.value, "due_at": due_at, "updated_at": now, "why": f"{event.value}"}
     if event is Event.RETRY:
         # The validity starts anew: somebody wants it sent now. The fence voids a call still in flight.

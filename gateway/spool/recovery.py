@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Integer, Row, and_, bindparam, func, insert, not_, or_, select, text, update
 
 from gateway.lifecycle import State
 from gateway.model import Job, Note
@@ -114,8 +114,11 @@ _HAND_BACK = (
 
 
 def hasten(connection: Connection, now: float, by_s: float) -> None:
-    """The clock was set back by so much: what waits for a time waits no longer than was meant."""
-    connection.execute(update(jobs).where(text(OPEN), jobs.c.due_at > now).values(due_at=jobs.c.due_at - by_s))
+    """The clock was set back by so much: what waits for a time waits no longer than was meant. What was to go out at
+    a certain time still is."""
+    scheduled = and_(jobs.c.not_before.is_not(None), jobs.c.not_before == jobs.c.due_at)
+    late = and_(text(OPEN), jobs.c.due_at > now, not_(scheduled))
+    connection.execute(update(jobs).where(late).values(due_at=jobs.c.due_at - by_s))
 
 
 def reroute(connection: Connection, provider: str, now: float) -> list[str]:
@@ -125,7 +128,7 @@ def reroute(connection: Connection, provider: str, now: float) -> list[str]:
     """
     paused = set(connection.execute(select(providers.c.name).where(providers.c.paused_until > now)).scalars())
     waiting = connection.execute(
-        select(jobs.c.id, jobs.c.route)
+        select(jobs.c.id, jobs.c.route, jobs.c.not_before)
         .where(jobs.c.provider == provider, jobs.c.state == State.QUEUED.value, jobs.c.due_at.is_not(None))
         .order_by(jobs.c.due_at)
         .limit(REROUTE_AT_ONCE)
@@ -135,7 +138,7 @@ def reroute(connection: Connection, provider: str, now: float) -> list[str]:
     for row in waiting:
         later = row.route[row.route.index(provider) + 1 :] if provider in row.route else row.route
         if free := [name for name in later if name not in paused]:
-            moves.append({"job": row.id, "to": free[0], "at": now})
+            moves.append({"job": row.id, "to": free[0], "at": now, "due": max(now, row.not_before or now)})
     if moves:
         connection.execute(_REROUTE, moves)
         for name in {move["to"] for move in moves}:
@@ -147,7 +150,7 @@ REROUTE_AT_ONCE = 500
 _REROUTE = (
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
-    .values(provider=bindparam("to"), due_at=bindparam("at"), updated_at=bindparam("at"), tries=0)
+    .values(provider=bindparam("to"), due_at=bindparam("due"), updated_at=bindparam("at"), tries=0)
 )
 
 

@@ -15,11 +15,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from gateway.model import Channel
 from gateway.spool import migrations
 from gateway.spool.engine import StoreInUse
 from gateway.spool.schema import metadata
 from gateway.spool.store import Store
-from tests.contract.spool.given import mail, only_postgres, only_sqlite, put_jobs, rows, value
+from tests.contract.spool.given import claim, mail, only_postgres, only_sqlite, put_jobs, rows, value
 
 
 async def test_a_fresh_file_is_brought_to_the_newest_revision(store: Store) -> None:
@@ -181,3 +182,49 @@ async def test_reading_does_not_wait_for_a_write(store: Store) -> None:
 
     await store.write(write)
     assert seen == [0]
+
+
+async def test_a_store_of_the_first_version_goes_on(url: str) -> None:
+    """What was told, and what waited, is as it was; an SMS that was taken is news to nobody."""
+    store = Store(url)
+    await store.database.open(exclusive=True)
+    await store.write(lambda connection: _alembic(connection, "0001"))
+    common = "reverse_path, recipients, message_id, dialect, verified_by, reply_to, language"
+    await store.write(
+        lambda c: c.execute(
+            text(
+                f"insert into mails (id, received_at, door, listener, peer, helo, tls, {common}) values "
+                "('M', 0, 'smtp', 'lan', '', '', false, 'a@b.example', '[]', '', 'template', 'x', 'a@b.example', 'en')"
+            )
+        )
+    )
+    states = {"taken": ("submitted", ""), "held": ("submitted", "held by provider"), "waits": ("queued", "")}
+    for job_id, (state, why) in states.items():
+        await store.write(
+            lambda c, j=job_id, s=state, w=why: c.execute(  # type: ignore[misc]
+                text(
+                    "insert into jobs (id, mail_id, account, originator, destination, recipient, text, segments, route,"
+                    " provider, state, why, created_at, expires_at, updated_at, due_at, fingerprint) values"
+                    " (:j, 'M', 'u', 'X', '79101234567', '', 'text', 1, '[\"main\"]', 'main', :s, :w, 0, 9e9, 0, 0, :f)"
+                ),
+                {"j": j, "s": s, "w": w, "f": b""},
+            )
+        )
+    await store.write(migrations.upgrade)
+    try:
+        assert await value(store, "select version_num from alembic_version") == migrations.HEAD
+        told = {row.id: bool(row.told) for row in await rows(store, "select id, told from jobs")}
+        assert told == {"taken": True, "held": False, "waits": False}
+        (attempt,) = await claim(store)
+        assert (attempt.job.id, attempt.job.channel, attempt.job.tell) == ("waits", Channel.SMS, frozenset())
+    finally:
+        await store.close()
+
+
+def _alembic(connection: Connection, revision: str) -> None:
+    from alembic import command
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

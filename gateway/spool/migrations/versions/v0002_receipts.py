@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(), server_default="sms", nullable=False),
         sa.Column("extras", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("tell", sa.String(), server_default="", nullable=False),
+        sa.Column("not_before", sa.Float(), nullable=True),
         sa.Column("poll_at", sa.Float(), nullable=True),
         sa.Column("cost", sa.String(), nullable=True),
         sa.Column("result", sa.JSON(none_as_null=True), nullable=True),
