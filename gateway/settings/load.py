@@ -21,7 +21,7 @@ from gateway.dialects.template import TemplateDialect
 from gateway.policy.accounts import Account, Directory, address_pattern, key_digest
 from gateway.policy.decide import House
 from gateway.policy.retry import RetryPolicy
-from gateway.policy.routing import Carrier, Route, Router
+from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
 from gateway.settings.document import ConfigError, Document, Key, read
 from gateway.settings.schema import (
     AccountSettings,
@@ -30,6 +30,9 @@ from gateway.settings.schema import (
     GatewaySettings,
     ListenerSettings,
     RelaySettings,
+    RouteSettings,
+    minutes,
+    zone,
 )
 from gateway.sms import numbers, originator
 from gateway.verdicts import Refused
@@ -269,10 +272,20 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
     for dialect_key, dialect in (("template", settings.dialects.template), ("address", settings.dialects.address)):
         if dialect is not None and (fault := _charset_fault(dialect.charset)):
             yield ("dialects", dialect_key, "charset"), fault
+    yield from _route_faults(settings)
+
+
+def _route_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
     for index, route in enumerate(settings.routes):
         for name in route.providers:
             if name not in settings.providers:
                 yield ("routes", index, "providers"), f'"{name}" is no provider; one of {", ".join(settings.providers)}'
+        if route.order not in (None, "weighted") and any(route.providers.values()):
+            yield ("routes", index, "order"), f'"{route.order}" knows no weights; say weighted, or list the providers'
+        if route.timezone is not None and route.hours is None:
+            yield ("routes", index, "timezone"), "is for hours, which this route does not name; add them"
+    for index, before in _router(settings).never_taken():
+        yield ("routes", index), f"never taken: routes[{before}] goes before it always; put it first or take it out"
 
 
 def _verification_fault(listener: ListenerSettings, accounts: tuple[AccountSettings, ...]) -> str:
@@ -354,9 +367,25 @@ def _dialects(settings: DialectsSettings) -> Iterator[Dialect]:
 
 
 def _router(settings: GatewaySettings) -> Router:
-    routes = tuple(Route(route.prefix, route.providers) for route in settings.routes)
-    carriers = {name: Carrier(given.carries(), given.schedules()) for name, given in settings.providers.items()}
-    return Router(routes, carriers)
+    carriers = {
+        name: Carrier(given.carries(), given.schedules(), given.prices) for name, given in settings.providers.items()
+    }
+    return Router(tuple(map(_route, settings.routes)), carriers)
+
+
+def _route(route: RouteSettings) -> Route:
+    weights = tuple(weight or 1 for weight in route.providers.values())
+    hours = Hours(*minutes(route.hours), zone(route.timezone or "UTC")) if route.hours else None
+    return Route(
+        providers=tuple(route.providers),
+        prefixes=route.prefix or ("",),
+        countries=frozenset(route.country),
+        originators=Names(route.originator),
+        accounts=Names(route.account),
+        hours=hours,
+        order=Order(route.order or ("weighted" if any(route.providers.values()) else "listed")),
+        weights=weights,
+    )
 
 
 def _retry(relay: RelaySettings) -> RetryPolicy:

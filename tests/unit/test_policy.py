@@ -55,7 +55,7 @@ SUBMISSION = Submission(
     "text",
     "x@y.example",
 )
-ROUTES = (Route("", ("main",)), Route("7", ("russia", "main")), Route("7999", ("special",)))
+ROUTES = (Route(("main",)), Route(("russia", "main"), ("7",)), Route(("special",), ("7999",)))
 
 
 def accept(
@@ -192,7 +192,7 @@ def test_the_longest_prefix_decides(number: str, providers: tuple[str, ...]) -> 
 
 
 def test_no_route() -> None:
-    (drop,) = accept(routes=(Route("380", ("main",)),)).dropped
+    (drop,) = accept(routes=(Route(("main",), ("380",)),)).dropped
     assert drop.refusal.reason.key == "no_route"
 
 
