@@ -107,9 +107,9 @@ def _routes(judged: tuple[Judged, ...]) -> Table:
     for index, item in enumerate(judged):
         style = "" if item.taken else "dim"
         mark = "[green]✓[/]" if item.taken else "·" if item.matches else "✗"
-        why = "[green]taken[/]" if item.taken else escape("; ".join(item.why_not))
+        why = "[green]taken[/]" if item.taken else escape(item.why_not)
         if item.matches and not item.taken:
-            why = f"matches, but {why}"
+            why = f"matches, {why}"
         conditions, providers = escape(_conditions(item.route)), escape(_providers(item.route))
         table.add_row(mark, f"routes\\[{index}]", conditions, providers, why, style=style)
     return table
@@ -172,9 +172,10 @@ def _as_dict(trip: Trip, found: Explanation, paused: dict[str, str], parts: int)
         "routes": [
             {
                 "route": index,
+                "of_what": _conditions(item.route),
                 "taken": item.taken,
                 "matches": item.matches,
-                "why_not": list(item.why_not),
+                "why_not": item.why_not or None,
                 "providers": list(item.route.providers),
             }
             for index, item in enumerate(found.judged)

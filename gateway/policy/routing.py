@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from decimal import Decimal
@@ -85,24 +85,17 @@ def _clock(minutes: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Originators or logins; ``*`` stands for any characters, letter case matters. None given: all."""
+    """Originators or logins; ``*`` stands for any characters, letter case matters."""
 
-    patterns: tuple[str, ...] = ()
+    patterns: tuple[str, ...]
     _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         choices = (re.escape(pattern).replace(r"\*", ".*") for pattern in self.patterns)
         object.__setattr__(self, "_pattern", re.compile("|".join(choices)))
 
-    def __bool__(self) -> bool:
-        return bool(self.patterns)
-
     def __contains__(self, name: str) -> bool:
         return self._pattern.fullmatch(name) is not None
-
-    def cover(self, other: Names) -> bool:
-        """Whether every name of the other is surely one of these."""
-        return not self or (bool(other) and set(other.patterns) <= set(self.patterns))
 
 
 class Order(StrEnum):
@@ -122,9 +115,10 @@ class Route:
     """First digits of the number (E.164, no plus); one of them."""
     countries: frozenset[str] = frozenset()
     """ISO 3166 codes, in capitals; empty: all."""
-    originators: Names = Names()
-    accounts: Names = Names()
+    originators: Names | None = None
+    accounts: Names | None = None
     hours: Hours | None = None
+    """None, for these three: any."""
     order: Order = Order.LISTED
     weights: tuple[int, ...] = ()
     """Of the providers, in their order; empty: all the same."""
@@ -132,7 +126,7 @@ class Route:
     @property
     def asks_for_more(self) -> bool:
         """Than for the number."""
-        return bool(self.originators or self.accounts or self.hours)
+        return any(condition is not None for condition in (self.originators, self.accounts, self.hours))
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -144,15 +138,15 @@ class Route:
     def objections(self, trip: Trip) -> Iterator[str]:
         """What speaks against this route, in words; nothing: it matches."""
         if not trip.destination.startswith(self.prefixes):
-            yield f"the number does not begin with {_either(self.prefixes)}"
+            yield "another prefix"
         if self.countries and (country := numbers.country(trip.destination)) not in self.countries:
-            yield f"the country is {country or 'not known'}, not {_either(sorted(self.countries))}"
-        if self.originators and trip.originator not in self.originators:
-            yield _other("originator", trip.originator, self.originators)
-        if self.accounts and trip.account not in self.accounts:
-            yield _other("account", trip.account, self.accounts)
+            yield f"country is {country or 'not known'}"
+        if self.originators is not None and trip.originator not in self.originators:
+            yield f'originator is "{trip.originator}"' if trip.originator else "no originator given"
+        if self.accounts is not None and trip.account not in self.accounts:
+            yield f'account is "{trip.account}"' if trip.account else "no account given"
         if self.hours is not None and not self.hours.include(trip.at):
-            yield f"{self.hours.local(trip.at):%H:%M} is not in {self.hours}"
+            yield f"{self.hours.local(trip.at):%H:%M} in {self.hours.zone}"
 
     def matches(self, trip: Trip) -> bool:
         """All its conditions hold."""
@@ -181,24 +175,16 @@ def _exponential(seed: str) -> float:
     return -math.log((drawn + 1) / (1 << 56))
 
 
-def _either(names: Iterable[str]) -> str:
-    return " or ".join(names)
-
-
-def _other(what: str, given: str, wanted: Names) -> str:
-    names = _either(f'"{name}"' for name in wanted.patterns)
-    return f'the {what} is "{given}", not {names}' if given else f"the {what} is not given; only for {names}"
-
-
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A route, and what became of it."""
 
     route: Route
     taken: bool
-    why_not: tuple[str, ...]
-    """Objections; where there are none and it is not taken, what goes before it."""
     matches: bool
+    """All its conditions hold; if it is not taken, another one goes before it."""
+    why_not: str
+    """Empty for the one that is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,10 +267,17 @@ class Router:
     def explain(self, trip: Trip) -> Explanation:
         """What ``providers`` does, with reasons."""
         taken = self.route(trip)
-        judged = tuple(_judged(route, taken, trip) for route in self.routes)
+        judged = tuple(self._judged(route, taken, trip) for route in self.routes)
         if taken is None:
             return Explanation(judged, ())
         return Explanation(judged, tuple(self._hop(name, taken, trip) for name in self._ordered(taken, trip)))
+
+    def _judged(self, route: Route, taken: Route | None, trip: Trip) -> Judged:
+        objections = tuple(route.objections(trip))
+        if objections or taken is None or route is taken:
+            return Judged(route, route is taken, not objections, "; ".join(objections))
+        index = next(index for index, other in enumerate(self.routes) if other is taken)
+        return Judged(route, False, True, f"behind routes[{index}], {_advantage(taken, route, trip)}")
 
     def _hop(self, name: str, route: Route, trip: Trip) -> Hop:
         carrier = self.carrier(name)
@@ -300,28 +293,20 @@ class Router:
 
     def never_taken(self) -> Iterator[tuple[int, int]]:
         """Routes that another one always goes before: the index of both. Not all such cases are found."""
+        places = {id(route): index for index, route in enumerate(self.routes)}
         for index, route in enumerate(self.routes):
-            for before, other in enumerate(self.routes[:index]):
-                if _hides(other, route):
-                    yield index, before
-                    break
+            rivals = self._first if route.asks_for_more else self._by_stem[route.stems[0]]
+            earlier = (places[id(rival)] for rival in rivals if places[id(rival)] < index and _hides(rival, route))
+            if (before := next(earlier, None)) is not None:
+                yield index, before
 
 
-def _judged(route: Route, taken: Route | None, trip: Trip) -> Judged:
-    objections = tuple(route.objections(trip))
-    if objections or taken is None or route is taken:
-        return Judged(route, route is taken, objections, not objections)
-    return Judged(route, False, (_goes_before(taken, route, trip),), True)
-
-
-def _goes_before(taken: Route, other: Route, trip: Trip) -> str:
-    if taken.asks_for_more and not other.asks_for_more:
-        return "a route that asks for more than the number goes first"
-    if not taken.asks_for_more and _stem(taken, trip) > _stem(other, trip):
-        return "a longer prefix goes first"
-    if not taken.asks_for_more and taken.countries and not other.countries:
-        return "a country goes before its calling code"
-    return "an earlier route is taken"
+def _advantage(taken: Route, other: Route, trip: Trip) -> str:
+    if taken.asks_for_more:
+        return "the earlier one" if other.asks_for_more else "which asks for more than the number"
+    if _stem(taken, trip) > _stem(other, trip):
+        return "a longer prefix"
+    return "a country" if taken.countries and not other.countries else "the earlier one"
 
 
 def _stem(route: Route, trip: Trip) -> int:
@@ -329,19 +314,20 @@ def _stem(route: Route, trip: Trip) -> int:
 
 
 def _hides(first: Route, second: Route) -> bool:
-    """Whether ``first``, which stands earlier in the file, always goes before ``second``."""
-    if first.asks_for_more != second.asks_for_more:
-        return False
-    if first.asks_for_more:
-        numbers_too = all(prefix.startswith(first.prefixes) for prefix in second.prefixes) and (
-            not first.countries or (bool(second.countries) and second.countries <= first.countries)
-        )
-    else:
-        numbers_too = set(second.stems) <= set(first.stems) and bool(first.countries) == bool(second.countries)
-        numbers_too = numbers_too and second.countries <= first.countries
+    """Whether ``first``, which stands earlier in the file, always goes before ``second``, of the same sort."""
+    if not first.asks_for_more:
+        same_rank = bool(first.countries) == bool(second.countries)
+        return same_rank and set(second.stems) <= set(first.stems) and second.countries <= first.countries
+    same_country = not first.countries or (bool(second.countries) and second.countries <= first.countries)
     return (
-        numbers_too
-        and first.originators.cover(second.originators)
-        and first.accounts.cover(second.accounts)
+        same_country
+        and all(prefix.startswith(first.prefixes) for prefix in second.prefixes)
+        and _cover(first.originators, second.originators)
+        and _cover(first.accounts, second.accounts)
         and first.hours in (None, second.hours)
     )
+
+
+def _cover(first: Names | None, second: Names | None) -> bool:
+    """Whether every name of the second is surely one of the first."""
+    return first is None or (second is not None and set(second.patterns) <= set(first.patterns))

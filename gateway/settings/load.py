@@ -285,7 +285,7 @@ def _route_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
         if route.timezone is not None and route.hours is None:
             yield ("routes", index, "timezone"), "is for hours, which this route does not name; add them"
     for index, before in _router(settings).never_taken():
-        yield ("routes", index), f"never taken: routes[{before}] goes before it always; put it first or take it out"
+        yield ("routes", index), f"never taken: routes[{before}] always goes before it; put it first, or take it out"
 
 
 def _verification_fault(listener: ListenerSettings, accounts: tuple[AccountSettings, ...]) -> str:
@@ -380,8 +380,8 @@ def _route(route: RouteSettings) -> Route:
         providers=tuple(route.providers),
         prefixes=route.prefix or ("",),
         countries=frozenset(route.country),
-        originators=Names(route.originator),
-        accounts=Names(route.account),
+        originators=Names(route.originator) if route.originator else None,
+        accounts=Names(route.account) if route.account else None,
         hours=hours,
         order=Order(route.order or ("weighted" if any(route.providers.values()) else "listed")),
         weights=weights,
