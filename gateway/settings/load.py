@@ -175,7 +175,7 @@ def _fault(document: Document, model: type[BaseModel], item: Any) -> str:
             what = "missing the key driver; add e.g. driver: targetsms"
         case "value_error":
             reason = str(item["ctx"]["error"])
-            what = reason if isinstance(value, dict) else f"{_shown(name, value)}: {reason}"
+            what = reason if isinstance(value, dict | list) else f"{_shown(name, value)}: {reason}"
         case "too_short":
             what = "give at least one"
         case "literal_error":

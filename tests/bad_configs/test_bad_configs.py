@@ -96,7 +96,7 @@ def test_no_value_means_the_default(tmp_path: Path, nothing: str) -> None:
             "[main]",
             "[main], order: random",
             11,
-            "routes[0].order: \"random\": one of 'listed', 'weighted' or 'cheapest'",
+            "routes[0].order: \"random\": one of 'listed', 'weighted' or",
         ),
         ("[main]", "{main: 3}, order: cheapest", 11, 'routes[0].order: "cheapest" knows no weights; say weighted'),
         ("[main]}", "[main]}\n  - {providers: [main]}", 12, "routes[1]: never taken: routes[0] always goes before it"),
