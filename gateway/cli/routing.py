@@ -23,6 +23,7 @@ from gateway.settings.load import Configuration
 from gateway.sms import numbers, segments
 from gateway.verdicts import Refused
 
+EX_USAGE = 64
 EX_UNAVAILABLE = 69
 
 
@@ -46,6 +47,9 @@ def route(  # noqa: PLR0913, PLR0917  (the options of a command)
 ) -> None:
     """Explain which providers an SMS to this number goes to, and why. Sends nothing."""
     loaded = configuration(config)
+    if account and not loaded.directory.knows(account):
+        typer.echo(f"no account {account!r} in {loaded.settings.accounts_file}", err=True)
+        raise typer.Exit(EX_USAGE)
     try:
         destination = numbers.parse(number)
     except Refused as refused:
@@ -65,7 +69,7 @@ def route(  # noqa: PLR0913, PLR0917  (the options of a command)
 
 
 def _has_store(loaded: Configuration) -> bool:
-    """A question makes none."""
+    """A question makes no file for one."""
     return not loaded.store_is_embedded or Path(loaded.store_url.removeprefix("sqlite:///")).exists()
 
 

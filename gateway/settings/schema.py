@@ -265,6 +265,9 @@ Weights = Annotated[
 ]
 
 
+Name = Annotated[str, Field(min_length=1)]
+
+
 class RouteSettings(Strict):
     """Which providers carry what. Routes that name an originator, an account or hours come first, in the order of the
     file: the first that matches is taken. When none does, the number decides: the longest matching prefix; a country
@@ -276,8 +279,8 @@ class RouteSettings(Strict):
     country: OneOrMore[Annotated[str, AfterValidator(_country)]] = Field(
         (), description="Of the number, ISO 3166, one or a list: `RU` and `KZ` share +7."
     )
-    originator: OneOrMore[str] = Field((), description="One or a list; `*` matches any characters.")
-    account: OneOrMore[str] = Field((), description="Logins, one or a list; `*` matches any characters.")
+    originator: OneOrMore[Name] = Field((), description="One or a list; `*` matches any characters.")
+    account: OneOrMore[Name] = Field((), description="Logins, one or a list; `*` matches any characters.")
     hours: Annotated[str, AfterValidator(_hours)] | None = Field(
         None, description="When the SMS is to go out: `08:00-22:00`, or over midnight: `22:00-08:00`."
     )

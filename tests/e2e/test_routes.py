@@ -81,7 +81,7 @@ async def test_each_sms_goes_to_the_first_of_its_drawn_order_that_lives(tmp_path
 
 
 async def test_route_explains(tmp_path: Path) -> None:
-    config = ("--config", str(write_config(tmp_path, EXPLAINED)))
+    config = ("--config", str(write_config(tmp_path, EXPLAINED, [{**FREE, "login": "night1"}])))
     night = ("--account", "night1", "--at", "2026-11-25T23:00+03:00")
     code, out, _ = await command("route", "+7 (701) 234-56-78", *config, *night, COLUMNS="160")
     words = " ".join(out.split())
@@ -119,6 +119,8 @@ async def test_route_when_nothing_takes_it(tmp_path: Path) -> None:
     assert (code, out.count("left out: does not carry viber")) == (69, 2)
     code, _, err = await command("route", "12", *config)
     assert (code, err[:7]) == (67, "NUMBER:")
+    code, _, err = await command("route", "79101234567", "--account", "nobody", *config)
+    assert (code, err) == (64, "no account 'nobody' in accounts.yaml\n")
     code, _, err = await command("route", "79101234567", "--at", "soon", *config)
     assert code == 2
     assert "give a time such as" in err
