@@ -40,7 +40,8 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
     dropped: list[Dropped] = []
     repeated = 0
     for ask in asked:
-        trip = Trip("", submission.originator, account.login, wishes.channel, send_at or now)
+        job_id = f"{envelope.queue_id}-{len(jobs) + 1}"
+        trip = Trip("", submission.originator, account.login, wishes.channel, send_at or now, key=job_id)
         try:
             trip, providers = _admit(ask.typed, trip, account, house.router)
         except Refused as refused:
@@ -51,7 +52,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
         jobs.setdefault(
             trip.destination,
             Job(
-                id=f"{envelope.queue_id}-{len(jobs) + 1}",
+                id=job_id,
                 mail_id=envelope.queue_id,
                 account=account.login,
                 originator=submission.originator,

@@ -9,12 +9,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from decimal import Decimal
+from typing import Annotated, ClassVar, Protocol, runtime_checkable
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 
 from gateway.model import Attempt, Balance, Callback, Channel, Outcome, Pushed, Receipt, Request, Response
 from gateway.strict import Strict
+
+Price = Annotated[Decimal, Field(ge=0), WithJsonSchema({"type": "number", "minimum": 0})]
+
+
+def _by_prefix(prices: dict[str, Decimal]) -> dict[str, Decimal]:
+    for prefix in prices:
+        if not (len(prefix) <= 15 and prefix.isascii() and (prefix.isdigit() or not prefix)):
+            raise ValueError(f'"{prefix}" is no prefix; give the first digits of numbers, such as "7" or "380"')
+    return prices
 
 
 class ProviderSettings(Strict):
@@ -31,6 +41,12 @@ class ProviderSettings(Strict):
         description="A secret of your own in the address at which this provider reports: see `callbacks`.",
     )
     callback_token_file: str | None = Field(None, description="A file whose first line is the token.")
+
+    prices: Annotated[dict[str, Price], AfterValidator(_by_prefix)] = Field(
+        default_factory=dict,
+        description='Of one segment, by the first digits of the number: `{"7": 3.5, "380": 0.9}`; `""`: all others. In '
+        "one currency for all providers. For routes with `order: cheapest`.",
+    )
 
     channels: ClassVar[frozenset[Channel]] = frozenset({Channel.SMS})
     """What the driver can carry at all."""

@@ -23,7 +23,7 @@ from gateway.model import Tell
 from gateway.policy.accounts import Account, Directory, Webhook, address_pattern, key_digest
 from gateway.policy.decide import House
 from gateway.policy.retry import RetryPolicy
-from gateway.policy.routing import Carrier, Route, Router
+from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
 from gateway.settings.document import ConfigError, Document, Key, read
 from gateway.settings.schema import (
     AccountSettings,
@@ -32,6 +32,9 @@ from gateway.settings.schema import (
     GatewaySettings,
     ListenerSettings,
     RelaySettings,
+    RouteSettings,
+    minutes,
+    zone,
 )
 from gateway.sms import numbers, originator
 from gateway.verdicts import Refused
@@ -181,7 +184,7 @@ def _fault(document: Document, model: type[BaseModel], item: Any) -> str:
             what = "missing the key driver; add e.g. driver: targetsms"
         case "value_error":
             reason = str(item["ctx"]["error"])
-            what = reason if isinstance(value, dict) else f"{_shown(name, value)}: {reason}"
+            what = reason if isinstance(value, dict | list) else f"{_shown(name, value)}: {reason}"
         case "too_short":
             what = "give at least one"
         case "literal_error":
@@ -270,10 +273,20 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
     for dialect_key, dialect in (("template", settings.dialects.template), ("address", settings.dialects.address)):
         if dialect is not None and (fault := _charset_fault(dialect.charset)):
             yield ("dialects", dialect_key, "charset"), fault
+    yield from _route_faults(settings)
+
+
+def _route_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
     for index, route in enumerate(settings.routes):
         for name in route.providers:
             if name not in settings.providers:
                 yield ("routes", index, "providers"), f'"{name}" is no provider; one of {", ".join(settings.providers)}'
+        if route.order not in (None, "weighted") and any(route.providers.values()):
+            yield ("routes", index, "order"), f'"{route.order}" knows no weights; say weighted, or list the providers'
+        if route.timezone is not None and route.hours is None:
+            yield ("routes", index, "timezone"), "is for hours, which this route does not name; add them"
+    for index, before in _router(settings).never_taken():
+        yield ("routes", index), f"never taken: routes[{before}] always goes before it; put it first, or take it out"
 
 
 def _provider_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
@@ -372,9 +385,25 @@ def _dialects(settings: DialectsSettings) -> Iterator[Dialect]:
 
 
 def _router(settings: GatewaySettings) -> Router:
-    routes = tuple(Route(route.prefix, route.providers) for route in settings.routes)
-    carriers = {name: Carrier(given.carries(), given.schedules()) for name, given in settings.providers.items()}
-    return Router(routes, carriers)
+    carriers = {
+        name: Carrier(given.carries(), given.schedules(), given.prices) for name, given in settings.providers.items()
+    }
+    return Router(tuple(map(_route, settings.routes)), carriers)
+
+
+def _route(route: RouteSettings) -> Route:
+    weights = tuple(weight or 1 for weight in route.providers.values())
+    hours = Hours(*minutes(route.hours), zone(route.timezone or "UTC")) if route.hours else None
+    return Route(
+        providers=tuple(route.providers),
+        prefixes=route.prefix or ("",),
+        countries=frozenset(route.country),
+        originators=Names(route.originator) if route.originator else None,
+        accounts=Names(route.account) if route.account else None,
+        hours=hours,
+        order=Order(route.order or ("weighted" if any(route.providers.values()) else "listed")),
+        weights=weights,
+    )
 
 
 def _retry(relay: RelaySettings) -> RetryPolicy:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from gateway.model import Channel
 from gateway.providers import ProviderSettings
 from gateway.providers.registry import kinds
+from gateway.sms.numbers import calling_code
 from gateway.strict import Strict
 
 Language = Literal["en", "ru", "uk"]
@@ -187,11 +189,112 @@ else:
     Provider = Annotated[Union[tuple(kind.settings for kind in kinds())], Field(discriminator="driver")]  # noqa: UP007
 
 
-class RouteSettings(Strict):
-    """Which providers carry a number. The longest matching prefix decides."""
+T = TypeVar("T")
 
-    prefix: str = Field("", pattern=r"^\d{0,15}$", description="First digits of the number; empty: everything else.")
-    providers: tuple[str, ...] = Field(min_length=1, description="The first one first, the next when it cannot.")
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+OneOrMore = Annotated[
+    tuple[T, ...],
+    BeforeValidator(_several),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+def _country(value: str) -> str:
+    try:
+        calling_code(value.upper())
+    except KeyError:
+        raise ValueError("no country; give its two letters (ISO 3166), such as RU, KZ or UA") from None
+    return value.upper()
+
+
+_HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*(?:([01]?\d|2[0-3]):([0-5]\d)|24:00)", re.ASCII)
+
+
+def minutes(hours: str) -> tuple[int, int]:
+    """Both ends of ``22:00-08:00`` in minutes since midnight. Raises ``ValueError``."""
+    match = _HOURS.fullmatch(hours)
+    if match is None:
+        raise ValueError("give hours such as 08:00-22:00, or 22:00-08:00 for the night")
+    start, end = int(match[1]) * 60 + int(match[2]), int(match[3] or 24) * 60 + int(match[4] or 0)
+    if start == end:
+        raise ValueError("begins when it ends; leave it out for the whole day")
+    return start, end
+
+
+def _hours(value: str) -> str:
+    minutes(value)
+    return value
+
+
+def zone(name: str) -> ZoneInfo:
+    """Of the IANA's database. Raises ``ValueError``."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError("no time zone; give one such as Europe/Moscow or UTC") from None
+
+
+def _timezone(value: str) -> str:
+    zone(value)
+    return value
+
+
+def _weighted(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        return value
+    if len(set(map(str, value))) < len(value):
+        raise ValueError("a provider is here twice; give weights such as {main: 3, spare: 1}")
+    return {str(name): None for name in value}
+
+
+Weights = Annotated[
+    dict[str, Annotated[int, Field(ge=1, le=1000)] | None],
+    BeforeValidator(_weighted),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 1},
+            ]
+        }
+    ),
+]
+
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class RouteSettings(Strict):
+    """Which providers carry what. Routes that name an originator, an account or hours come first, in the order of the
+    file: the first that matches is taken. When none does, the number decides: the longest matching prefix; a country
+    counts as its calling code and goes before that. `email2sms route NUMBER` explains."""
+
+    prefix: OneOrMore[Annotated[str, Field(pattern=r"^\d{0,15}$")]] = Field(
+        (), description="First digits of the number, one or a list; empty: every number."
+    )
+    country: OneOrMore[Annotated[str, AfterValidator(_country)]] = Field(
+        (), description="Of the number, ISO 3166, one or a list: `RU` and `KZ` share +7."
+    )
+    originator: OneOrMore[Name] = Field((), description="One or a list; `*` matches any characters.")
+    account: OneOrMore[Name] = Field((), description="Logins, one or a list; `*` matches any characters.")
+    hours: Annotated[str, AfterValidator(_hours)] | None = Field(
+        None, description="When the SMS is to go out: `08:00-22:00`, or over midnight: `22:00-08:00`."
+    )
+    timezone: Annotated[str, AfterValidator(_timezone)] | None = Field(
+        None, description="Of the hours: `Europe/Moscow`. Default: UTC."
+    )
+    providers: Weights = Field(
+        min_length=1,
+        description="The first one first, the next when it cannot. Or names with weights, `{main: 3, spare: 1}`: each "
+        "SMS draws which is the first, and the next.",
+    )
+    order: Literal["listed", "weighted", "cheapest"] | None = Field(
+        None, description="`cheapest`: by the providers' `prices`. Default: `weighted` for weights, else `listed`."
+    )
 
 
 class RepliesSettings(Strict):

@@ -99,3 +99,31 @@ def mask(number: str) -> str:
     if len(digits) < 8:
         return "***"
     return f"{digits[:4]}***{digits[-4:]}" if digits.isdigit() and len(digits) > 9 else f"{digits[:2]}***"
+
+
+@lru_cache(maxsize=65536)
+def country(digits: str) -> str:
+    """The ISO 3166 code of a number that ``parse`` has returned: +7 is RU or KZ. Empty: of no country (+800 …)."""
+    region = phonenumbers.region_code_for_number(phonenumbers.parse("+" + digits))
+    return "" if region in (None, phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY) else str(region)
+
+
+def calling_code(country: str) -> str:
+    """``UA`` → ``380``. Raises ``KeyError`` for what is no country with telephones."""
+    if country not in phonenumbers.SUPPORTED_REGIONS:
+        raise KeyError(country)
+    return str(phonenumbers.country_code_for_region(country))
+
+
+def operator(digits: str) -> str:
+    """Whom the range was given to, in English; the number may have moved since. Empty: not known."""
+    from phonenumbers import carrier  # noqa: PLC0415  (large tables, for people only)
+
+    return str(carrier.name_for_number(phonenumbers.parse("+" + digits), "en"))
+
+
+def country_name(digits: str) -> str:
+    """Of the number, in English; empty: not known."""
+    from phonenumbers import geocoder  # noqa: PLC0415  (large tables, for people only)
+
+    return str(geocoder.country_name_for_number(phonenumbers.parse("+" + digits), "en"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from ipaddress import ip_network
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from gateway.lifecycle import Event, State
 from gateway.model import (
     Accepted,
+    After,
     ApiKey,
     Asked,
     Attempt,
@@ -26,12 +28,13 @@ from gateway.model import (
     Submission,
     Submitted,
     Uncertain,
+    Wishes,
 )
 from gateway.policy import checks
 from gateway.policy.accounts import Account, Directory, address_pattern, in_networks, key_digest, proves
 from gateway.policy.decide import House, decide
 from gateway.policy.retry import RetryPolicy, backoff
-from gateway.policy.routing import Route, Router, Trip
+from gateway.policy.routing import Hours, Names, Order, Route, Router, Trip
 from gateway.replies.guard import why_silent
 from gateway.service.settlement import Terms, settlement
 from gateway.verdicts import PROVIDER_CLOSED, REASONS, Kind, Refusal, Refused
@@ -55,7 +58,7 @@ SUBMISSION = Submission(
     "text",
     "x@y.example",
 )
-ROUTES = (Route("", ("main",)), Route("7", ("russia", "main")), Route("7999", ("special",)))
+ROUTES = (Route(("main",)), Route(("russia", "main"), ("7",)), Route(("special",), ("7999",)))
 
 
 def accept(
@@ -191,8 +194,27 @@ def test_the_longest_prefix_decides(number: str, providers: tuple[str, ...]) -> 
     assert Router(ROUTES).providers(Trip(number)) == providers
 
 
+def test_what_a_route_may_ask_for_comes_from_the_mail_and_its_account() -> None:
+    night = Hours(0, 6 * 60, UTC)
+    routes = (
+        Route(("later",)),
+        Route(("now",), hours=night, accounts=Names(("user",)), originators=Names(("My Bank",))),
+    )
+    assert accept(routes=routes).jobs[0].route == ("now",)
+    scheduled = replace(SUBMISSION, wishes=Wishes(when=After(6 * 3600.0)))
+    assert accept(scheduled, routes=routes).jobs[0].route == ("later",)  # the hour in which it is to go out
+
+
+def test_a_weighted_route_draws_for_each_job() -> None:
+    route = Route(("a", "b"), order=Order.WEIGHTED)
+    twenty = asked(*(f"791012345{n:02}" for n in range(20)))
+    jobs = accept(replace(SUBMISSION, destinations=twenty), routes=(route,)).jobs
+    assert [job.route for job in jobs] == [tuple(route.drawn(job.id)) for job in jobs]
+    assert {job.route[0] for job in jobs} == {"a", "b"}
+
+
 def test_no_route() -> None:
-    (drop,) = accept(routes=(Route("380", ("main",)),)).dropped
+    (drop,) = accept(routes=(Route(("main",), ("380",)),)).dropped
     assert drop.refusal.reason.key == "no_route"
 
 
