@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from gateway.cli.common import ConfigOption, JsonOption, configuration, console, print_json
+from gateway.model import Balance
+from gateway.service.wording import refusal_line
 from gateway.settings.load import Configuration
+from gateway.sms import numbers
+from gateway.verdicts import Refused
+
+if TYPE_CHECKING:
+    from gateway.providers import Upstream
 
 app = typer.Typer(help="Provider accounts.", no_args_is_help=True)
 
 
 async def ask_balance(loaded: Configuration, name: str) -> dict[str, str]:
     """The balance, or why it is not known."""
+    answer = await _asked(loaded, name, lambda provider: provider.balance())
+    if isinstance(answer, str):
+        return {"error": answer}
+    return {"balance": f"{answer.amount} {answer.currency}", **answer.packages}
+
+
+async def _asked(loaded: Configuration, name: str, question: Callable[[Upstream], Awaitable[Balance]]) -> Balance | str:
+    """The answer, or why there is none."""
     from gateway.daemon import upstream  # noqa: PLC0415
     from gateway.providers import NoAnswer, Unsupported  # noqa: PLC0415
-    from gateway.verdicts import Refused  # noqa: PLC0415
 
     provider = upstream(loaded, name)
     try:
-        balance = await provider.balance()
+        return await question(provider)
     except (NoAnswer, Unsupported) as error:
-        return {"error": str(error)}
+        return str(error)
     except Refused as refused:
-        return {"error": f"{refused.refusal.code}: {refused.refusal.values.get('text', '')}"}
+        return f"{refused.refusal.code}: {refused.refusal.values.get('text', '')}"
     finally:
         await provider.close()
-    return {"balance": f"{balance.amount} {balance.currency}", **balance.packages}
 
 
 @app.command("balance")
@@ -84,7 +98,6 @@ def status(
 async def _message_status(loaded: Configuration, name: str, provider_id: str, to: str) -> dict[str, str]:
     from gateway.daemon import upstream  # noqa: PLC0415
     from gateway.providers import NoAnswer, Unsupported  # noqa: PLC0415
-    from gateway.verdicts import Refused  # noqa: PLC0415
 
     provider = upstream(loaded, name)
     try:
@@ -108,6 +121,34 @@ async def _account_status(loaded: Configuration) -> dict[str, str]:
     async with store_of(loaded) as store:
         paused = await Desk(store).paused_providers()
     return {name: f"stopped: {paused[name]}" if name in paused else "working" for name in loaded.settings.providers}
+
+
+@app.command("price")
+def price(
+    name: Annotated[str, typer.Argument(help="Its name in gateway.yaml.")],
+    number: Annotated[str, typer.Argument(help="A phone number with the country code.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What an SMS to a number costs, where the provider can say."""
+    loaded = configuration(config)
+    try:
+        destination = numbers.parse(number)
+    except Refused as refused:
+        typer.echo(refusal_line(refused.refusal), err=True)
+        raise typer.Exit(refused.refusal.verdict.sysexit) from None
+    answer = asyncio.run(_price(loaded, _known(loaded, name), destination))
+    if as_json:
+        print_json({"to": numbers.mask(destination), **answer})
+    else:
+        typer.echo(f"{numbers.mask(destination)}: {answer.get('price') or answer['error']}")
+    if "error" in answer:
+        raise typer.Exit(69)
+
+
+async def _price(loaded: Configuration, name: str, destination: str) -> dict[str, str]:
+    answer = await _asked(loaded, name, lambda provider: provider.price(destination))
+    return {"error": answer} if isinstance(answer, str) else {"price": f"{answer.amount} {answer.currency}"}
 
 
 @app.command("callbacks")

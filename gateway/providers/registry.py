@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from gateway.providers import Driver, ProviderSettings, Upstream, sandbox
+from gateway.providers.alphasms import AlphaSmsSettings, alphasms
 from gateway.providers.http import HttpUpstream
 from gateway.providers.sandbox import SandboxSettings, SandboxTransport
 from gateway.providers.targetsms import TargetSms, TargetSmsSettings
@@ -59,6 +60,7 @@ def _sandbox(settings: SandboxSettings, around: Surroundings) -> Upstream:
 
 _BUILT_IN = (
     http(TargetSmsSettings, TargetSms),
+    http(AlphaSmsSettings, alphasms),
     Kind(SandboxSettings, _sandbox),
 )
 

@@ -33,7 +33,7 @@ from gateway.model import (
     Uncertain,
 )
 from gateway.providers import ProviderSettings, Traits
-from gateway.sms.numbers import mask
+from gateway.providers.web_answers import quoted, unreadable
 from gateway.verdicts import (
     PROVIDER_CLOSED,
     PROVIDER_NUMBER,
@@ -144,10 +144,6 @@ STATES = {
 }
 """Seed 002 §3.2. ``partly_deliver`` is called final, yet it means that no status ever came."""
 
-_NOT_REACHED = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405, 407, 410})
-"""Answers of the web server in front: the script has not run. The address or the permission is wrong."""
-_LATER = frozenset({408, 425, 429, 503})
-
 
 def _normal(text: str) -> str:
     return " ".join(text.casefold().replace("ё", "е").split())
@@ -177,6 +173,7 @@ class TargetSms:
         )
         self._url = settings.url
         self._secret = settings.password.get_secret_value()
+        self._secrets = (self._secret, quote(self._secret, safe=""), html.escape(self._secret))
         self._login = {"user": settings.user, "pwd": self._secret}
 
     def submit(self, attempts: Sequence[Attempt]) -> Request:
@@ -239,7 +236,7 @@ class TargetSms:
     def _get(self, **parameters: str) -> Request:
         query = urlencode({**self._login, **parameters}, quote_via=quote, safe="")
         joint = "&" if "?" in self._url else "?"
-        return Request("GET", f"{self._url}{joint}{query}", secrets=(self._secret, quote(self._secret, safe="")))
+        return Request("GET", f"{self._url}{joint}{query}", secrets=self._secrets[:2])
 
     def _refused(self, answer: str) -> Refused:
         row = find_error(answer)
@@ -250,11 +247,7 @@ class TargetSms:
     def _quote(self, answer: str, attempts: Sequence[Attempt] = ()) -> str:
         """The provider's words, short and on one line, without what they may repeat of the request."""
         answer = _ECHO.sub(r"\1=***", answer)
-        for secret in {self._secret, quote(self._secret, safe=""), html.escape(self._secret)} - {""}:
-            answer = answer.replace(secret, "***")
-        for attempt in attempts:
-            answer = answer.replace(attempt.job.destination, mask(attempt.job.destination))
-        return " ".join(answer.split())[:200]
+        return quoted(answer, self._secrets, tuple(attempt.job.destination for attempt in attempts))
 
 
 def _known(attempt: Attempt, row: ErrorText, said: str) -> Outcome:
@@ -274,17 +267,8 @@ def _known(attempt: Attempt, row: ErrorText, said: str) -> Outcome:
 
 
 def _unknown(response: Response, said: str, count: int) -> Outcome:
-    answer = response.text
-    if response.status in _LATER:
-        return Deferred(Scope.ROUTE, f"HTTP {response.status}")
-    if response.status in _NOT_REACHED:
-        return Deferred(Scope.PROVIDER, f"HTTP {response.status}: the address or the permission is wrong")
-    if response.status >= 500 or not answer or answer.startswith("<"):
-        return Uncertain(f"HTTP {response.status}, {said or 'empty answer'}")
-    if count > 1:
-        return Uncertain(f"the group was answered: {said}")
-    refusal = Refusal(PROVIDER_UNKNOWN_ANSWER, {"code": 0, "text": said})
-    return Rejected(refusal, alert=True)
+    outcome = unreadable(response, said)
+    return Uncertain(f"the group was answered: {said}") if count > 1 and isinstance(outcome, Rejected) else outcome
 
 
 def _detailed(provider_id: str, response: Response) -> Receipt | None:

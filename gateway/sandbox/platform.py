@@ -85,6 +85,8 @@ class Platform:
     journal: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT))
     """Every request for an SMS and what was answered, the password left out."""
     faults: list[Fault] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+    """Keys that clients gave to their requests, where the protocol has them, and the id that each got."""
     _seen: dict[bytes, float] = field(default_factory=dict)
     _next_id: int = 1179038981
 

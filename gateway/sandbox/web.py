@@ -9,7 +9,7 @@ from importlib.resources import files
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from gateway.sandbox import targetsms
+from gateway.sandbox import alphasms, targetsms
 from gateway.sandbox.platform import Answer, Fault, Platform
 
 PLATFORM = web.AppKey("platform", Platform)
@@ -24,6 +24,8 @@ def application(platform: Platform) -> web.Application:
         [
             web.get("/sendsms.php", _targetsms_get),
             web.get("/get/", _targetsms_get),
+            web.post("/api/xml.php", _alphasms_xml),
+            web.route("*", "/api/http.php", _alphasms_http),
             web.get("/", _page),
             web.get("/phones", _page),
             web.get("/phones.json", _phones),
@@ -38,6 +40,20 @@ def application(platform: Platform) -> web.Application:
 
 async def _targetsms_get(request: web.Request) -> web.StreamResponse:
     return await _played(request, targetsms.get(request.app[PLATFORM], request.query.items()))
+
+
+async def _alphasms_xml(request: web.Request) -> web.StreamResponse:
+    return await _played(request, alphasms.xml(request.app[PLATFORM], await request.read()), "text/xml")
+
+
+async def _alphasms_http(request: web.Request) -> web.StreamResponse:
+    return await _played(request, alphasms.http(request.app[PLATFORM], await _parameters(request)))
+
+
+async def _parameters(request: web.Request) -> dict[str, str]:
+    """Of the query and of a form."""
+    form = await request.post()
+    return {**request.query, **{key: value for key, value in form.items() if isinstance(value, str)}}
 
 
 async def _played(request: web.Request, answer: Answer, content_type: str = "text/plain") -> web.StreamResponse:

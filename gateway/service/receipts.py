@@ -87,7 +87,7 @@ class Poll:
                 return False
             except Refused as refused:
                 code = refused.refusal.code
-                log.warning("receipt.refused", provider=self.provider, job=question.job_id, verdict=code)
+                log.info("receipt.refused", provider=self.provider, job=question.job_id, verdict=code)
                 continue
             await self._receipts.take(self.provider, Pushed((receipt,)))
         return True

@@ -41,7 +41,7 @@ async def measure(folder: Path, peer: asyncio.subprocess.Process, port: int) -> 
     """Start the gateway and drive it."""
     settings = {"driver": "targetsms", "url": f"http://127.0.0.1:{port}/sendsms.php", "user": "u", "password": "p"}
     changes = {
-        "providers": {"main": {**settings, "max_in_flight": 50}},
+        "providers": {"main": {**settings, "max_in_flight": 50, "poll": False}},
         "log": {"format": "json", "level": "warning"},
         "server": {"hostname": "sms.example.com", "workers": WORKERS},
         "store": {"url": STORE} if STORE else {},
