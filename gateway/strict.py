@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, model_validator
+
+
+def zone(name: str) -> ZoneInfo:
+    """Of the IANA's database. Raises ``ValueError``."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError("no time zone; give one such as Europe/Moscow or UTC") from None
+
+
+def _timezone(value: str) -> str:
+    zone(value)
+    return value
+
+
+TimeZone = Annotated[str, AfterValidator(_timezone)]
 
 
 class Strict(BaseModel):

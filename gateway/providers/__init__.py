@@ -7,6 +7,7 @@ connection (``smpp``).
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,6 +28,13 @@ def _by_prefix(prices: dict[str, Decimal]) -> dict[str, Decimal]:
     return prices
 
 
+def _for_addresses(token: SecretStr) -> SecretStr:
+    """Clients and proxies write the same address in many ways, if it has any other characters."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{16,128}", token.get_secret_value()):
+        raise ValueError("give 16 or more letters, digits, - and _, of your own")
+    return token
+
+
 class ProviderSettings(Strict):
     """What every provider section may say, whatever its driver."""
 
@@ -35,9 +43,8 @@ class ProviderSettings(Strict):
     max_in_flight: int = Field(20, ge=1, le=1000, description="Calls that may wait for an answer at one time.")
     timeout: float = Field(10, gt=0, le=30, description="Seconds to wait for an answer.")
     poll: bool = Field(True, description="Ask what became of each SMS, where the protocol has such a question.")
-    callback_token: SecretStr | None = Field(
+    callback_token: Annotated[SecretStr, AfterValidator(_for_addresses)] | None = Field(
         None,
-        min_length=16,
         description="A secret of your own in the address at which this provider reports: see `callbacks`.",
     )
     callback_token_file: str | None = Field(None, description="A file whose first line is the token.")

@@ -17,6 +17,7 @@ from gateway.providers.alphasms import AlphaSmsSettings, alphasms
 from gateway.providers.http import HttpUpstream
 from gateway.providers.sandbox import SandboxSettings, SandboxTransport
 from gateway.providers.targetsms import TargetSms, TargetSmsSettings
+from gateway.providers.targetsms_json import TargetSmsJson, TargetSmsJsonSettings
 from gateway.sandbox.platform import Platform
 
 GROUP = "email2sms.providers"
@@ -60,6 +61,7 @@ def _sandbox(settings: SandboxSettings, around: Surroundings) -> Upstream:
 
 _BUILT_IN = (
     http(TargetSmsSettings, TargetSms),
+    http(TargetSmsJsonSettings, TargetSmsJson),
     http(AlphaSmsSettings, alphasms),
     Kind(SandboxSettings, _sandbox),
 )

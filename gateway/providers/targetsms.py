@@ -12,18 +12,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import quote, urlencode
 
 import phpserialize
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
-from gateway.lifecycle import State
 from gateway.model import (
     Attempt,
     Balance,
+    Callback,
     Deferred,
     Outcome,
+    Pushed,
     Receipt,
     Rejected,
     Request,
@@ -33,6 +34,7 @@ from gateway.model import (
     Uncertain,
 )
 from gateway.providers import ProviderSettings, Traits
+from gateway.providers.targetsms_push import STATES, read_push
 from gateway.providers.web_answers import quoted, unreadable
 from gateway.verdicts import (
     PROVIDER_CLOSED,
@@ -61,14 +63,36 @@ _ECHO = re.compile(r"\b(pwd|text)=[^&\s\"'<>]*")
 """Web servers quote the URL in their complaints."""
 
 
-class TargetSmsSettings(ProviderSettings):
+class PlatformSettings(ProviderSettings):
+    """What both faces of the platform have. Give user and password, or a token from the cabinet."""
+
+    user: str | None = Field(None, min_length=1, description="Login on the platform.")
+    password: SecretStr | None = Field(None, description="Its password.")
+    password_file: str | None = Field(None, description="A file whose first line is the password.")
+    token: SecretStr | None = Field(None, description="A token of the cabinet, instead of user and password.")
+    token_file: str | None = Field(None, description="A file whose first line is the token.")
+    translite: bool = Field(False, description="Let the platform write Cyrillic letters as Latin ones.")
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        by_login = self.user is not None and self.password is not None
+        if (self.token is None) is not by_login or (self.token is not None and (self.user or self.password)):
+            raise ValueError("give either user and password, or token")
+        return self
+
+    @property
+    def secret(self) -> str:
+        """What must not be shown."""
+        secret = self.token or self.password
+        assert secret is not None
+        return secret.get_secret_value()
+
+
+class TargetSmsSettings(PlatformSettings):
     """``driver: targetsms``."""
 
     driver: Literal["targetsms"]
     url: str = Field(pattern=r"^https?://", description="The address of sendsms.php, or of /get/ (Stream Telecom).")
-    user: str = Field(min_length=1, description="Login on the platform.")
-    password: SecretStr = Field(description="Its password.")
-    password_file: str | None = Field(None, description="A file whose first line is the password.")
     group: int = Field(1, ge=1, le=20, description="Destinations of one text in one request.")
 
 
@@ -133,17 +157,6 @@ ERRORS = (
     ErrorText(19, ("Неправильный логин или пароль", "Error_Invalid_Login"), Fate.STOP),
 )
 
-STATES = {
-    "send": State.SUBMITTED,
-    "deliver": State.DELIVERED,
-    "read": State.DELIVERED,
-    "not_deliver": State.UNDELIVERED,
-    "expired": State.EXPIRED,
-    "partly_deliver": State.UNCERTAIN,
-    "": State.SUBMITTED,
-}
-"""Seed 002 §3.2. ``partly_deliver`` is called final, yet it means that no status ever came."""
-
 
 def _normal(text: str) -> str:
     return " ".join(text.casefold().replace("ё", "е").split())
@@ -172,15 +185,21 @@ class TargetSms:
             group=settings.group, duplicate_window_s=DUPLICATE_WINDOW_S, repeat_within_s=REPEAT_WITHIN_S
         )
         self._url = settings.url
-        self._secret = settings.password.get_secret_value()
+        self._secret = settings.secret
         self._secrets = (self._secret, quote(self._secret, safe=""), html.escape(self._secret))
-        self._login = {"user": settings.user, "pwd": self._secret}
+        self._login: dict[str, str] = {}
+        self._headers: dict[str, str] = {}
+        if settings.token is not None:
+            self._headers = {"Authorization": f"Bearer {self._secret}"}
+        else:
+            self._login = {"user": settings.user or "", "pwd": self._secret}
+        self._translite = {"translite": "1"} if settings.translite else {}
 
     def submit(self, attempts: Sequence[Attempt]) -> Request:
         """§2.1. Raises ``Refused`` (LIMIT) when the URL would be longer than 2000 characters."""
         job = attempts[0].job
         destinations = ",".join(attempt.job.destination for attempt in attempts)
-        request = self._get(sadr=job.originator, dadr=destinations, text=job.text)
+        request = self._get(sadr=job.originator, dadr=destinations, text=job.text, **self._translite)
         if len(request.url) > MAX_URL:
             raise Refused(REQUEST_TOO_LONG, length=len(request.url), limit=MAX_URL)
         return request
@@ -200,7 +219,7 @@ class TargetSms:
             return [_unknown(response, said, len(attempts))] * len(attempts)
         if len(attempts) > 1 and row.fate not in {Fate.RETRY, Fate.STOP}:
             return [Uncertain(f"the group was answered: {said}")] * len(attempts)
-        return [_known(attempt, row, said) for attempt in attempts]
+        return [known(attempt, row, said) for attempt in attempts]
 
     def status(self, provider_id: str, destination: str) -> Request:
         """§4, which answers more than §3 for the same price."""
@@ -212,10 +231,10 @@ class TargetSms:
         if answer.startswith("a:"):
             receipt = _detailed(provider_id, response)
             if receipt is None:
-                raise self._refused(answer)
+                raise refused(answer, self._quote(answer))
             return receipt
         if answer.casefold() not in STATES:
-            raise self._refused(answer)
+            raise refused(answer, self._quote(answer))
         return Receipt(provider_id, STATES[answer.casefold()], raw=answer)
 
     def balance(self) -> Request:
@@ -226,7 +245,7 @@ class TargetSms:
         """§5.2; the packages stand after a comma, a space or on a new line. Raises ``Refused`` (MSG)."""
         match = _BALANCE.fullmatch(response.text)
         if match is None:
-            raise self._refused(response.text)
+            raise refused(response.text, self._quote(response.text))
         amount, currency, rest = match.groups()
         packages = dict(
             part.strip().rsplit(":", 1) for part in re.split(r"[,\n]", rest) if part.count(":") and part.strip()
@@ -236,13 +255,11 @@ class TargetSms:
     def _get(self, **parameters: str) -> Request:
         query = urlencode({**self._login, **parameters}, quote_via=quote, safe="")
         joint = "&" if "?" in self._url else "?"
-        return Request("GET", f"{self._url}{joint}{query}", secrets=self._secrets[:2])
+        return Request("GET", f"{self._url}{joint}{query}", self._headers, secrets=self._secrets[:2])
 
-    def _refused(self, answer: str) -> Refused:
-        row = find_error(answer)
-        if row is None:
-            return Refused(PROVIDER_UNKNOWN_ANSWER, code=0, text=self._quote(answer))
-        return Refused(row.reason, code=row.number, text=row.fragments[0])
+    def read_callback(self, callback: Callback) -> Pushed:
+        """Receipts as XML or JSON, incoming SMS as GET. Raises ``Refused`` (FORMAT)."""
+        return read_push(callback)
 
     def _quote(self, answer: str, attempts: Sequence[Attempt] = ()) -> str:
         """The provider's words, short and on one line, without what they may repeat of the request."""
@@ -250,7 +267,19 @@ class TargetSms:
         return quoted(answer, self._secrets, tuple(attempt.job.destination for attempt in attempts))
 
 
-def _known(attempt: Attempt, row: ErrorText, said: str) -> Outcome:
+SEEN = "the first request was seen; no id, so no receipt"
+
+
+def refused(answer: str, said: str) -> Refused:
+    """The verdict on an answer to a question."""
+    row = find_error(answer)
+    if row is None:
+        return Refused(PROVIDER_UNKNOWN_ANSWER, code=0, text=said)
+    return Refused(row.reason, code=row.number, text=row.fragments[0])
+
+
+def known(attempt: Attempt, row: ErrorText, said: str) -> Outcome:
+    """What a row means for an attempt."""
     match row.fate:
         case Fate.RETRY:
             return Deferred(Scope.ROUTE, said)
@@ -259,7 +288,7 @@ def _known(attempt: Attempt, row: ErrorText, said: str) -> Outcome:
         case Fate.HELD:
             return Submitted(None, remark="held by provider until the bill is paid")
         case Fate.DUPLICATE if attempt.repeats:
-            return Submitted(None, remark="the first request was seen; no id, so no receipt")
+            return Submitted(None, remark=SEEN)
         case Fate.DUPLICATE:
             return Deferred(Scope.JOB, said, after_s=DUPLICATE_WINDOW_S)
     refusal = Refusal(row.reason, {"code": row.number, "text": row.fragments[0]})

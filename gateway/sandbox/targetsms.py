@@ -31,7 +31,7 @@ def get(platform: Platform, query: Iterable[tuple[str, str]]) -> Answer:
 def _submit(platform: Platform, given: Mapping[str, str], numbers: list[str]) -> str:
     if platform.repeated(sorted(given.items())):
         return DUPLICATE
-    if error := _error(given, numbers):
+    if error := wrong(given, numbers):
         return error
     return ",".join(platform.deliver(given["sadr"], number, given["text"]).id for number in numbers)
 
@@ -42,7 +42,7 @@ def _status(platform: Platform, sms_id: str, *, detailed: bool) -> Answer:
         return Answer("Error_Invalid_SMS_ID")
     if not detailed:
         return Answer(sms.state)
-    changed = "" if sms.changed_at is None else _moscow(sms.changed_at)
+    changed = "" if sms.changed_at is None else moscow(sms.changed_at)
     fields = {
         "id_sms": sms.id,
         "time_change_state": changed,
@@ -53,7 +53,8 @@ def _status(platform: Platform, sms_id: str, *, detailed: bool) -> Answer:
     return Answer(phpserialize.dumps(fields).decode("utf-8"))
 
 
-def _error(given: Mapping[str, str], numbers: list[str]) -> str:
+def wrong(given: Mapping[str, str], numbers: list[str]) -> str:
+    """The sentence with which the platform refuses an SMS; empty when it takes it."""
     originator = given.get("sadr", "")
     if not originator:
         return "Нет отправителя."
@@ -68,5 +69,6 @@ def _error(given: Mapping[str, str], numbers: list[str]) -> str:
     return ""
 
 
-def _moscow(at: float) -> str:
+def moscow(at: float) -> str:
+    """The platform's time."""
     return datetime.fromtimestamp(at, UTC).astimezone(timezone(timedelta(hours=3))).strftime("%Y-%m-%d %H:%M:%S")

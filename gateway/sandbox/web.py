@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from importlib.resources import files
 
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from gateway.sandbox import alphasms, targetsms
+from gateway.sandbox import alphasms, targetsms, targetsms_json, targetsms_xml
 from gateway.sandbox.platform import Answer, Fault, Platform
+from gateway.sandbox.push import Pusher, Target
 
 PLATFORM = web.AppKey("platform", Platform)
+_PUSHER = web.AppKey("pusher", Pusher)
 _FAULT = TypeAdapter(Fault)
+_TARGET = TypeAdapter(Target)
 
 
 def application(platform: Platform) -> web.Application:
     """``/sendsms.php`` and ``/get/`` for programs that send; the rest for people and tests."""
     app = web.Application()
     app[PLATFORM] = platform
+    app[_PUSHER] = Pusher(platform)
+    app.cleanup_ctx.append(_pushing)
     app.add_routes(
         [
             web.get("/sendsms.php", _targetsms_get),
             web.get("/get/", _targetsms_get),
+            web.post("/sendsmsjson.php", _targetsms_json),
+            web.post("/xml/{path:.*}", _targetsms_xml),
             web.post("/api/xml.php", _alphasms_xml),
             web.route("*", "/api/http.php", _alphasms_http),
             web.get("/", _page),
@@ -32,6 +40,8 @@ def application(platform: Platform) -> web.Application:
             web.delete("/phones.json", _clear),
             web.get("/requests.json", _requests),
             web.post("/faults", _fault),
+            web.post("/push", _push),
+            web.post("/incoming", _incoming),
             web.post("/phones/{id}/state", _set_state),
         ]
     )
@@ -40,6 +50,17 @@ def application(platform: Platform) -> web.Application:
 
 async def _targetsms_get(request: web.Request) -> web.StreamResponse:
     return await _played(request, targetsms.get(request.app[PLATFORM], request.query.items()))
+
+
+async def _targetsms_json(request: web.Request) -> web.StreamResponse:
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    answer = targetsms_json.post(request.app[PLATFORM], await request.read(), token)
+    return await _played(request, answer, "application/json")
+
+
+async def _targetsms_xml(request: web.Request) -> web.StreamResponse:
+    answer = targetsms_xml.post(request.app[PLATFORM], request.match_info["path"], await request.read())
+    return await _played(request, answer, "text/xml")
 
 
 async def _alphasms_xml(request: web.Request) -> web.StreamResponse:
@@ -106,6 +127,30 @@ async def _fault(request: web.Request) -> web.Response:
         raise web.HTTPBadRequest(text=f"not a fault: {error}") from None
     request.app[PLATFORM].faults.append(fault)
     return web.Response(status=204)
+
+
+async def _pushing(app: web.Application) -> AsyncIterator[None]:
+    task = asyncio.create_task(app[_PUSHER].run())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _push(request: web.Request) -> web.Response:
+    """``{"url": "http://…", "format": "targetsms-xml"}``: from now on receipts are pushed there."""
+    try:
+        request.app[_PUSHER].target = _TARGET.validate_python(await request.json())
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=f"no target: {error}") from None
+    return web.Response(status=204)
+
+
+async def _incoming(request: web.Request) -> web.Response:
+    """``{"from": "79107654321", "to": "79990001122", "text": "…"}``: somebody writes to us. Goes where receipts go."""
+    pusher = request.app[_PUSHER]
+    if pusher.target is None:
+        raise web.HTTPConflict(text="POST /push first: there is nobody to tell")
+    return web.Response(text=await pusher.incoming(pusher.target.url, await request.json()))
 
 
 async def _set_state(request: web.Request) -> web.Response:

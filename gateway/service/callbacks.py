@@ -30,18 +30,18 @@ class Reporter:
     name: str
     upstream: Upstream
     url: str
-    """As the provider sees it: ``…/NAME/TOKEN``, both percent-encoded."""
+    """As the provider sees it: ``…/NAME/TOKEN``."""
 
 
 class Callbacks:
     """All providers that may report, by the last two parts of their addresses: what stands before is the proxy's."""
 
     def __init__(self, reporters: Mapping[str, Reporter], receipts: Receipts) -> None:
-        self._reporters = {reporter.url.split("/")[-2]: reporter for reporter in reporters.values()}
+        self._reporters = reporters
         self._receipts = receipts
 
     async def take(self, name: str, token: str, callback: Callback) -> Response:
-        """What to answer. ``name`` and ``token`` are as in the address, ``callback.url`` only its query."""
+        """What to answer. ``callback.url`` is only the query of the address."""
         reporter = self._reporters.get(name)
         wanted = reporter.url.rpartition("/")[2] if reporter else ""
         if reporter is None or not hmac.compare_digest(wanted.encode(), token.encode()):

@@ -34,9 +34,9 @@ from gateway.settings.schema import (
     RelaySettings,
     RouteSettings,
     minutes,
-    zone,
 )
 from gateway.sms import numbers, originator
+from gateway.strict import zone
 from gateway.verdicts import Refused
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -76,7 +76,7 @@ class Configuration:
         callbacks, token = self.settings.callbacks, self.settings.providers[provider].callback_token
         if callbacks is None or token is None:
             return ""
-        return f"{callbacks.url.rstrip('/')}/{quote(provider, safe='')}/{quote(token.get_secret_value(), safe='')}"
+        return f"{callbacks.url.rstrip('/')}/{quote(provider, safe='')}/{token.get_secret_value()}"
 
     @property
     def pid_file(self) -> Path:

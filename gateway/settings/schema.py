@@ -6,7 +6,6 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
@@ -14,7 +13,7 @@ from gateway.model import Channel
 from gateway.providers import ProviderSettings
 from gateway.providers.registry import kinds
 from gateway.sms.numbers import calling_code
-from gateway.strict import Strict
+from gateway.strict import Strict, TimeZone
 
 Language = Literal["en", "ru", "uk"]
 
@@ -230,19 +229,6 @@ def _hours(value: str) -> str:
     return value
 
 
-def zone(name: str) -> ZoneInfo:
-    """Of the IANA's database. Raises ``ValueError``."""
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        raise ValueError("no time zone; give one such as Europe/Moscow or UTC") from None
-
-
-def _timezone(value: str) -> str:
-    zone(value)
-    return value
-
-
 def _weighted(value: object) -> object:
     if not isinstance(value, list | tuple):
         return value
@@ -284,9 +270,7 @@ class RouteSettings(Strict):
     hours: Annotated[str, AfterValidator(_hours)] | None = Field(
         None, description="When the SMS is to go out: `08:00-22:00`, or over midnight: `22:00-08:00`."
     )
-    timezone: Annotated[str, AfterValidator(_timezone)] | None = Field(
-        None, description="Of the hours: `Europe/Moscow`. Default: UTC."
-    )
+    timezone: TimeZone | None = Field(None, description="Of the hours: `Europe/Moscow`. Default: UTC.")
     providers: Weights = Field(
         min_length=1,
         description="The first one first, the next when it cannot. Or names with weights, `{main: 3, spare: 1}`: each "

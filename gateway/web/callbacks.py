@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from aiohttp import web
 
 from gateway.model import Callback
@@ -20,7 +22,7 @@ def application(callbacks: Callbacks) -> web.Application:
 
 
 async def _report(request: web.Request) -> web.Response:
-    *_, name, token = ["", *request.rel_url.raw_path.strip("/").split("/")]
+    *_, name, token = ["", *map(unquote, request.rel_url.raw_path.strip("/").split("/"))]
     query = request.rel_url.raw_query_string
     callback = Callback(
         method=request.method,

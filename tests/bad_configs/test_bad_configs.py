@@ -111,7 +111,7 @@ def test_no_value_means_the_default(tmp_path: Path, nothing: str) -> None:
         ('address: {domains: ["sms.example.com"]}', "address: {}", 7, "dialects.address.domains: missing; add it"),
         ('address: {domains: ["sms.example.com"]}', "", 6, "dialects: "),
         ('["sms.example.com"]}', '["sms.example.com"], charset: klingon}', 7, '"klingon" is no charset'),
-        ("main: {driver: sandbox}", TARGETSMS + "}", 9, "providers.main.password: missing; add it"),
+        ("main: {driver: sandbox}", TARGETSMS + "}", 9, "providers.main: give either user and password, or token"),
         ("main: {driver: sandbox}", TARGETSMS + ', password: "${NO_SUCH}"}', 9, "no variable 'NO_SUCH'"),
         ("main: {driver: sandbox}", TARGETSMS + ", password_file: none}", 9, "password_file: "),
         ("routes:", "store: {url: mysql://x}\nroutes:", 10, 'store.url: "mysql://x": does not look right'),

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from gateway.lifecycle import State
 from gateway.model import Callback, Incoming, Pushed, Receipt, Response
+from gateway.providers import PLAIN
 from gateway.providers.http import HttpUpstream
 from gateway.service.callbacks import Callbacks, Reporter
 from gateway.service.receipts import Receipts
@@ -21,18 +22,22 @@ from gateway.web.callbacks import MAX_BYTES, application
 from tests.contract.jobs import driver
 from tests.contract.spool.given import rows
 
-URL = "https://sms.example.com/behind/a/proxy/main/t0ken%2Fwith%20odd"
+URL = "https://sms.example.com/behind/a/proxy/main/t0ken-of-sixteen"
 
 
-class Reporting:
-    """A driver whose provider reports ``id state``, signed by nothing."""
+class Mute:
+    """A driver whose provider reports nothing."""
 
-    def __init__(self) -> None:
-        self.traits = driver().traits
-        self.heard: list[Callback] = []
-
+    traits = PLAIN
     submit = driver().submit
     read_submit = driver().read_submit
+
+
+class Reporting(Mute):
+    """One whose provider reports ``id state``, signed by nothing."""
+
+    def __init__(self) -> None:
+        self.heard: list[Callback] = []
 
     def read_callback(self, callback: Callback) -> Pushed:
         self.heard.append(callback)
@@ -59,7 +64,7 @@ def reporting() -> Reporting:
 
 @pytest.fixture
 async def client(store: Store, reporting: Reporting) -> AsyncIterator[httpx.AsyncClient]:
-    silent = HttpUpstream(driver(), timeout_s=1, max_in_flight=1)
+    silent = HttpUpstream(Mute(), timeout_s=1, max_in_flight=1)
     reporters = {
         "main": Reporter("main", HttpUpstream(reporting, timeout_s=1, max_in_flight=1), URL),
         "mute": Reporter("mute", silent, "https://sms.example.com/mute/sixteencharacters"),
@@ -74,7 +79,7 @@ async def client(store: Store, reporting: Reporting) -> AsyncIterator[httpx.Asyn
 async def test_a_report_is_written_and_answered_as_the_provider_wants(
     client: httpx.AsyncClient, store: Store, reporting: Reporting
 ) -> None:
-    answer = await client.post("/any/way/main/t0ken%2Fwith%20odd?a=1&b=%20x", content=b"11 delivered")
+    answer = await client.post("/any/way/main/t0ken%2Dof-sixteen?a=1&b=%20x", content=b"11 delivered")
     assert (answer.status_code, answer.content, answer.headers["content-type"]) == (202, b"heard", "text/plain")
     (row,) = await rows(store, "select provider, provider_id, state from receipts")
     assert tuple(row) == ("main", "11", "delivered")
@@ -84,7 +89,7 @@ async def test_a_report_is_written_and_answered_as_the_provider_wants(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/main", "/main/", "/main/wrong", "/other/t0ken%2Fwith%20odd", "/main/t0ken", "/x"]
+    "path", ["/", "/main", "/main/", "/main/wrong", "/other/t0ken-of-sixteen", "/main/t0ken", "/x"]
 )
 async def test_strangers_find_nothing(client: httpx.AsyncClient, reporting: Reporting, path: str) -> None:
     for method in ("GET", "POST", "PUT"):
@@ -99,7 +104,7 @@ async def test_a_provider_that_has_nothing_to_say(client: httpx.AsyncClient) -> 
 
 @pytest.mark.parametrize(("body", "status"), [(b"forged", 403), (b"", 400), (b"x" * (MAX_BYTES + 1), 413)])
 async def test_what_is_wrong_is_refused(client: httpx.AsyncClient, store: Store, body: bytes, status: int) -> None:
-    answer = await client.post("/main/t0ken%2Fwith%20odd", content=body)
+    answer = await client.post("/main/t0ken-of-sixteen", content=body)
     assert answer.status_code == status
     assert await rows(store, "select * from receipts") == []
 
@@ -111,7 +116,7 @@ async def test_what_cannot_be_written_is_not_acknowledged(client: httpx.AsyncCli
         raise OSError("the disk is away")
 
     store.record = away  # type: ignore[assignment]
-    answer = await client.post("/main/t0ken%2Fwith%20odd", content=b"11 delivered")
+    answer = await client.post("/main/t0ken-of-sixteen", content=b"11 delivered")
     assert (answer.status_code, answer.content) == (503, b"")
 
 
