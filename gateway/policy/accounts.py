@@ -79,6 +79,12 @@ class Account:
         given = [address.lower() for address in addresses if address] or [""]
         return all(any(pattern.fullmatch(address) for pattern in self.senders) for address in given)
 
+    @property
+    def only_originator(self) -> str:
+        """For mails that name none: the registered one, if there is just one. Empty: there is no such."""
+        names = self.originators - {ANY}
+        return next(iter(names)) if len(names) == 1 else ""
+
     def allows_originator(self, originator: str) -> bool:
         """Registered exactly so, or the account may use any."""
         return ANY in self.originators or originator in self.originators

@@ -24,7 +24,7 @@ def compose(submission: Submission, account: Account) -> Composed:
     limit = submission.max_text_length
     if limit is not None and len(submission.text) > limit:
         raise Refused(TEXT_TOO_LONG, length=len(submission.text), limit=limit)
-    count = segments.count(submission.text)
+    count = max(1, segments.count(submission.text))  # a question about a subscriber costs as much as an SMS
     if count > account.max_segments:
         raise Refused(TOO_MANY_SEGMENTS, segments=count, limit=account.max_segments)
     return Composed(submission.text, count)

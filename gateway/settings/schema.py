@@ -175,11 +175,20 @@ class AddressSettings(Strict):
     max_destinations: int = Field(20, ge=1, le=1000, description="Recipients of one mail.")
 
 
+class SmscDialectSettings(Strict):
+    """`login:psw:id:time:translit,format,sender:phones:mes` in the body, as SMSC.ru takes it."""
+
+    addresses: tuple[str, ...] = Field(min_length=1, description="Service addresses.")
+    charset: str = Field("koi8-r", description="Of mails that declare none.")
+    max_destinations: int = Field(100, ge=1, le=1000, description="Numbers in one mail.")
+
+
 class DialectsSettings(Strict):
     """How mails are written. At least one; a recipient that no dialect claims is refused."""
 
     template: TemplateSettings | None = None
     address: AddressSettings | None = None
+    smsc: SmscDialectSettings | None = None
 
 
 if TYPE_CHECKING:
@@ -301,6 +310,7 @@ class RelaySettings(Strict):
     validity: Seconds = Field(86400, description="A job older than this is not sent any more: EXPIRED.")
     first_retry: Seconds = Field(5, description="The first wait; each further one is twice as long.")
     max_retry: Seconds = Field(600, description="The longest wait.")
+    schedule_ahead: Seconds = Field(30 * 86400.0, description="The furthest that an SMS may be scheduled ahead.")
     tries_per_provider: int = Field(3, ge=1, description="Failures in a row before the next provider of the route.")
     provider_pause: Seconds = Field(
         300, description="How long an account-level refusal (login, blocked, no funds) stops the provider."
