@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from gateway.model import ApiKey, Channel, Credential, NoSecret, Operator, Password, Tell
+from gateway.policy.composing import TextRules
 
 Network = IPv4Network | IPv6Network
 ANY = "*"
@@ -63,7 +64,7 @@ class Account:
     per_hour: int | None = None
     per_day: int | None = None
     segments_per_day: int | None = None
-    max_segments: int = 10
+    texts: TextRules = TextRules()  # noqa: RUF009  (frozen)
     tell: frozenset[Tell] = frozenset()
     webhook: Webhook | None = None
     incoming_numbers: frozenset[str] = frozenset()

@@ -35,7 +35,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
     checks.channel_is_allowed(submission, account)
     asked = _destinations(submission, account)
     checks.destinations_are_few(submission)
-    composed = compose(submission, account)
+    composed = compose(submission, account.texts)
     wishes, now = submission.wishes, envelope.received_at
     send_at = resolve(wishes.when, now, house.schedule_ahead_s)
     jobs: dict[str, Job] = {}

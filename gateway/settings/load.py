@@ -22,6 +22,7 @@ from gateway.dialects.smsc import SmscDialect
 from gateway.dialects.template import TemplateDialect
 from gateway.model import Tell
 from gateway.policy.accounts import Account, Directory, Webhook, address_pattern, key_digest
+from gateway.policy.composing import TextRules
 from gateway.policy.decide import House
 from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
@@ -457,8 +458,19 @@ def _account(account: AccountSettings, language: str) -> Account:
         incoming_numbers=frozenset(account.incoming.numbers) if account.incoming else frozenset(),
         incoming_mail=account.incoming.mail if account.incoming else None,
         resends_uncertain=account.on_uncertain == "resend",
-        max_segments=account.limits.max_segments,
+        texts=_texts(account),
         language=account.language or language,
+    )
+
+
+def _texts(account: AccountSettings) -> TextRules:
+    return TextRules(
+        transliterate=account.text.transliterate,
+        scheme=account.text.scheme,
+        plain_typography="typography" in account.text.clean,
+        no_emoji="emoji" in account.text.clean,
+        cut=account.text.on_too_long == "cut",
+        max_segments=account.limits.max_segments,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from gateway.model import Channel
+from gateway.policy.composing import Transliterate
 from gateway.providers import ProviderSettings
 from gateway.providers.registry import kinds
 from gateway.sms.numbers import calling_code
@@ -377,6 +378,25 @@ class LimitSettings(Strict):
     max_segments: int = Field(10, ge=1, le=255, description="Parts of one long SMS.")
 
 
+class TextSettings(Strict):
+    """What is done with an account's texts before they go out. The default changes nothing."""
+
+    transliterate: Transliterate = Field(
+        Transliterate.NEVER, description="Write Cyrillic and other letters as Latin ones: 160 characters instead of 70."
+    )
+    scheme: Literal["wikipedia", "icao", "gost", "mvd", "telegram"] = Field(
+        "wikipedia", description="How Russian is written; Ukrainian is written by its own official table."
+    )
+    clean: tuple[Literal["typography", "emoji"], ...] = Field(
+        (),
+        description="`typography`: quotes, dashes and spaces of office programs become plain where that makes the SMS "
+        "shorter; `emoji`: left out.",
+    )
+    on_too_long: Literal["refuse", "cut"] = Field(
+        "refuse", description="A text that takes more parts than `limits.max_segments`."
+    )
+
+
 class WebhookSettings(Strict):
     """A program of yours that hears what becomes of each SMS. Described in `deploy/README.md`."""
 
@@ -422,6 +442,7 @@ class AccountSettings(Strict):
         description="Answer by mail not only what failed: `sent`, when the provider has taken it; `receipt`, when it "
         "says that it was delivered.",
     )
+    text: TextSettings = TextSettings.model_construct()
     webhook: WebhookSettings | None = None
     incoming: IncomingSettings | None = None
     on_uncertain: Literal["keep", "resend"] = Field(
