@@ -13,6 +13,8 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from gateway.providers import Driver, ProviderSettings, Upstream, sandbox
+from gateway.providers.declarative.driver import Declarative
+from gateway.providers.declarative.settings import HttpSettings
 from gateway.providers.http import HttpUpstream
 from gateway.providers.sandbox import SandboxSettings, SandboxTransport
 from gateway.providers.targetsms import TargetSms, TargetSmsSettings
@@ -57,6 +59,7 @@ def _sandbox(settings: SandboxSettings, around: Surroundings) -> Upstream:
 
 _BUILT_IN = (
     http(TargetSmsSettings, TargetSms),
+    http(HttpSettings, Declarative),
     Kind(SandboxSettings, _sandbox),
 )
 
