@@ -118,7 +118,7 @@ class ErrorRow(Signs):
     code: Words = Field((), description="The provider's code (see `code` of the description) is one of these.")
     fate: Literal["reject", "reroute", "retry", "stop", "held", "duplicate"] = Field(
         description="`reject`: refused for good. `reroute`: another provider may take it. `retry`: not now. `stop`: "
-        "the account stops until somebody acts. `held`: taken, and sent later. `duplicate`: it has seen the same before."
+        "the account stops until somebody acts. `held`: taken, and sent later. `duplicate`: it saw the same before."
     )
     reason: Literal["refused", "number", "originator", "stop_list", "closed"] = Field(
         "refused", description="What the sender is told."
