@@ -284,7 +284,7 @@ def _known(where: str, tree: Any, allowed: tuple[str, ...]) -> None:
     for key, text in _strings(where, tree):
         for name, form in names(text):
             if name not in allowed:
-                near = difflib.get_close_matches(name, allowed, 1)
+                near = difflib.get_close_matches(name, allowed, 1, 0.5)
                 hint = f'did you mean "{{{near[0]}}}"?' if near else ""
                 choice = ", ".join(f"{{{word}}}" for word in allowed)
                 raise ValueError(f"{key}: {{{name}}} is no placeholder here; {hint or f'one of {choice}'}")

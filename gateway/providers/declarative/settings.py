@@ -108,10 +108,11 @@ class _OnceLoader(yaml.CBaseLoader):
     """Strings, lists and mappings; a key that stands twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
+        seen = set()
         for key, _ in node.value:
-            if keys.count(key.value) > 1:
+            if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f'"{key.value}" stands twice', problem_mark=key.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -129,4 +130,5 @@ def _read(text: str, name: str) -> Description:
 def _faults(error: ValidationError, name: str) -> Iterator[str]:
     for fault in error.errors(include_url=False, include_input=False):
         key = ".".join(map(str, fault["loc"]))
-        yield f"{name}: {key or 'the file'}: {fault['msg'].removeprefix('Value error, ')}"
+        says = fault["msg"].removeprefix("Value error, ")
+        yield f"{name}: {key}: {says}" if key else f"{name}: {says}"

@@ -18,7 +18,7 @@ _CONSTANTS: Mapping[str, object] = {"true": True, "false": False}
 
 
 def _number(text: str) -> str:
-    return text if re.fullmatch(r"[0-9]{1,18}", text) is None else str(int(text))
+    return text if re.fullmatch(r"[0-9]{1,20}", text) is None else str(int(text))
 
 
 FORMATS: Mapping[str, Callable[[str], str]] = {
@@ -69,7 +69,7 @@ def _fill_text(text: str, words: Mapping[str, str]) -> Any:
         return _CONSTANTS[whole[1]]
     filled = _HOLE.sub(lambda hole: _word(hole, words), text)
     is_number = whole is not None and (whole[2] == "number" or whole[1].isdigit())
-    return int(filled) if is_number and filled.isdecimal() and len(filled) <= 18 else filled
+    return int(filled) if is_number and filled.isdecimal() and len(filled) <= 20 else filled
 
 
 def _word(hole: re.Match[str], words: Mapping[str, str]) -> str:
