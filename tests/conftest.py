@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 _serial = itertools.count(1)
 
 # Two test processes share two cores: how long an example takes says nothing.
-hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("shared")
 
 
