@@ -4,65 +4,47 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-import yaml
-from aiohttp.test_utils import TestServer
 from defusedxml import ElementTree
 from pydantic import ValidationError
 
 from gateway.lifecycle import State
-from gateway.model import Attempt, Balance, Deferred, Outcome, Rejected, Response, Submitted, Uncertain
+from gateway.model import Attempt, Balance, Deferred, Rejected, Response, Submitted, Uncertain
 from gateway.providers import BalanceQuery, Driver, PriceQuery, client_id
 from gateway.providers.alphasms import AlphaSmsHttp, AlphaSmsSettings, AlphaSmsXml, alphasms
 from gateway.providers.http import HttpUpstream
 from gateway.sandbox.platform import Cut, Fault, Platform
-from gateway.sandbox.web import application
 from gateway.testing import DriverContract, attempt
 from gateway.verdicts import Refused
+from tests.contract.outcomes import Clock, Row, means, rows, sandbox_upstream
 
-TABLES = Path(__file__).parents[1] / "providers" / "alphasms"
 ID = client_id("J-1", 53)
-Row = dict[str, Any]
 
 
 def settings(**changes: Any) -> AlphaSmsSettings:
     return AlphaSmsSettings.model_validate({"driver": "alphasms", "key": "k3y", **changes})
 
 
-def rows(name: str) -> list[Row]:
-    loaded: list[Row] = yaml.safe_load((TABLES / name).read_text("utf-8"))
-    return loaded
+def with_id(row: Row) -> Row:
+    """The table writes ``{id}`` for our number."""
+    return {**row, "id": str(row.get("id", "")).format(id=ID)}
 
 
-def means(outcome: Outcome, row: Row) -> None:
-    """What the row says."""
-    match outcome:
-        case Submitted(provider_id=provider_id):
-            assert (row["outcome"], row["id"].format(id=ID)) == ("submitted", provider_id)
-        case Rejected(refusal=refusal, alert=alert):
-            assert (row["outcome"], row["code"], row.get("alert", False)) == ("rejected", refusal.code, alert)
-        case Deferred(scope=scope, after_s=after_s):
-            assert (row["outcome"], row["scope"], row.get("after_s")) == ("deferred", scope.value, after_s)
-        case Uncertain():
-            assert row["outcome"] == "uncertain"
-
-
-@pytest.mark.parametrize("row", rows("xml.yaml"), ids=lambda row: row["says"][:70])
+@pytest.mark.parametrize("row", rows("alphasms/xml.yaml"), ids=lambda row: row["says"][:70])
 def test_each_answer_of_the_xml_face(row: Row) -> None:
     response = Response(row.get("status", 200), row["says"].replace("{id}", str(ID)).encode())
     (outcome,) = alphasms(settings()).read_submit([attempt(repeats=row.get("repeats", False))], response)
-    means(outcome, row)
+    means(outcome, with_id(row))
 
 
-@pytest.mark.parametrize("row", rows("http.yaml"), ids=lambda row: row["says"][:40])
+@pytest.mark.parametrize("row", rows("alphasms/http.yaml"), ids=lambda row: row["says"][:40])
 def test_each_answer_of_the_http_face(row: Row) -> None:
     response = Response(row.get("status", 200), row["says"].encode())
     (outcome,) = alphasms(settings(face="http")).read_submit([attempt()], response)
-    means(outcome, row)
+    means(outcome, with_id(row))
 
 
 class TestXml(DriverContract):
@@ -272,13 +254,6 @@ def test_one_kind_of_credential(wrong: Row) -> None:
 # ── the sandbox, on HTTP ─────────────────────────────────────────────────────────────────────
 
 
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def platform() -> Platform:
     return Platform(clock=Clock(), user="380500000000", password="k3y")
@@ -292,13 +267,12 @@ def face(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def upstream(platform: Platform, face: str) -> AsyncIterator[HttpUpstream]:
-    server = TestServer(application(platform))
-    await server.start_server()
-    given = settings(url=str(server.make_url("")).rstrip("/"), face=face, timeout=1, group=20)
-    opened = HttpUpstream.of(alphasms(given), given)
-    yield opened
-    await opened.close()
-    await server.close()
+    def made(url: str) -> HttpUpstream:
+        given = settings(url=url, face=face, timeout=1, group=20)
+        return HttpUpstream.of(alphasms(given), given)
+
+    async with sandbox_upstream(platform, made) as opened:
+        yield opened
 
 
 async def test_send_status_balance_price(upstream: HttpUpstream, platform: Platform) -> None:
@@ -356,12 +330,12 @@ async def test_each_of_a_group_has_its_own_answer(upstream: HttpUpstream, platfo
 @pytest.mark.parametrize("face", ["xml", "http"], indirect=True)
 async def test_what_is_answered_instead_of_an_sms(upstream: HttpUpstream, platform: Platform, face: str) -> None:
     """Each row of the face's table, as it comes over the wire. None of these puts an SMS on the handset."""
-    table = [row for row in rows(f"{face}.yaml") if row["says"] and row["outcome"] != "submitted"]
+    table = [row for row in rows(f"alphasms/{face}.yaml") if row["says"] and row["outcome"] != "submitted"]
     assert len(table) > 10
     for row in table:
         platform.faults.append(Fault(answer=row["says"].replace("{id}", str(ID)), status=row.get("status", 200)))
         (outcome,) = await upstream.submit([attempt(repeats=row.get("repeats", False))])
-        means(outcome, row)
+        means(outcome, with_id(row))
     assert not platform.messages
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
-import yaml
-from aiohttp.test_utils import TestServer
 from hypothesis import given as forall
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -34,37 +31,17 @@ from gateway.providers import Driver
 from gateway.providers.http import HttpUpstream
 from gateway.providers.smsc import DUPLICATE_WINDOW_S, ERRORS, Smsc, SmscSettings
 from gateway.sandbox.platform import Cut, Fault, Platform
-from gateway.sandbox.web import application
 from gateway.sms.channels import dressed, hlr, neutral
 from gateway.testing import DriverContract, attempt
 from gateway.verdicts import Refused
-
-TABLES = Path(__file__).parents[1] / "providers" / "smsc"
-Row = dict[str, Any]
+from tests.contract.outcomes import Clock, Row, means, rows, sandbox_upstream
 
 
 def settings(**changes: Any) -> SmscSettings:
     return SmscSettings.model_validate({"driver": "smsc-http", "login": "corp", "password": "p&s", **changes})
 
 
-def rows() -> list[Row]:
-    loaded: list[Row] = yaml.safe_load((TABLES / "answers.yaml").read_text("utf-8"))
-    return loaded
-
-
-def means(outcome: Outcome, row: Row) -> None:
-    match outcome:
-        case Submitted(provider_id=provider_id, cost=cost):
-            assert (row["outcome"], row["id"], row.get("cost", "")) == ("submitted", provider_id, cost)
-        case Rejected(refusal=refusal, alert=alert):
-            assert (row["outcome"], row["code"], row.get("alert", False)) == ("rejected", refusal.code, alert)
-        case Deferred(scope=scope):
-            assert (row["outcome"], row["scope"]) == ("deferred", scope.value)
-        case Uncertain():
-            assert row["outcome"] == "uncertain"
-
-
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row["says"][:50])
+@pytest.mark.parametrize("row", rows("smsc/answers.yaml"), ids=lambda row: row["says"][:50])
 def test_each_answer(row: Row) -> None:
     (outcome,) = Smsc(settings()).read_submit([attempt()], Response(row.get("status", 200), row["says"].encode()))
     means(outcome, row)
@@ -314,13 +291,6 @@ def test_one_kind_of_credential(wrong: Row) -> None:
 # ── the sandbox, on HTTP ─────────────────────────────────────────────────────────────────────
 
 
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def platform() -> Platform:
     return Platform(clock=Clock(), user="corp", password="p&s")
@@ -328,13 +298,12 @@ def platform() -> Platform:
 
 @pytest.fixture(params=[0, 1, 2, 3])
 async def upstream(platform: Platform, request: pytest.FixtureRequest) -> AsyncIterator[HttpUpstream]:
-    server = TestServer(application(platform))
-    await server.start_server()
-    made = settings(url=str(server.make_url("/sys")), fmt=request.param, timeout=1)
-    opened = HttpUpstream.of(Smsc(made), made)
-    yield opened
-    await opened.close()
-    await server.close()
+    def made(url: str) -> HttpUpstream:
+        given = settings(url=f"{url}/sys", fmt=request.param, timeout=1)
+        return HttpUpstream.of(Smsc(given), given)
+
+    async with sandbox_upstream(platform, made) as opened:
+        yield opened
 
 
 async def test_send_status_balance_and_errors(upstream: HttpUpstream, platform: Platform) -> None:

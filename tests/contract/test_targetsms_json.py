@@ -5,28 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from aiohttp.test_utils import TestServer
 from defusedxml import ElementTree
 from pydantic import ValidationError
 
 from gateway.lifecycle import State
-from gateway.model import Attempt, Callback, Deferred, Incoming, Outcome, Rejected, Response, Submitted, Uncertain
+from gateway.model import Attempt, Callback, Deferred, Incoming, Rejected, Response, Submitted, Uncertain
 from gateway.providers import Driver, client_id
 from gateway.providers.http import HttpUpstream
-from gateway.providers.targetsms import ERRORS, SEEN, TargetSms, TargetSmsSettings
+from gateway.providers.targetsms import ERRORS, TargetSms, TargetSmsSettings
 from gateway.providers.targetsms_json import TargetSmsJson, TargetSmsJsonSettings
 from gateway.sandbox.platform import Cut, Fault, Platform
 from gateway.sandbox.web import application
 from gateway.testing import DriverContract, attempt
 from gateway.verdicts import Refused
+from tests.contract.outcomes import Clock, Row, means, rows, sandbox_upstream
 
-TABLES = Path(__file__).parents[1] / "providers" / "targetsms-json"
-Row = dict[str, Any]
 ID = str(client_id("J-1", 53))
 
 
@@ -40,25 +37,7 @@ def settings(**changes: Any) -> TargetSmsJsonSettings:
     return TargetSmsJsonSettings.model_validate({**usual, **changes})
 
 
-def rows() -> list[Row]:
-    loaded: list[Row] = yaml.safe_load((TABLES / "answers.yaml").read_text("utf-8"))
-    return loaded
-
-
-def means(outcome: Outcome, row: Row) -> None:
-    match outcome:
-        case Submitted(provider_id=provider_id, remark=remark):
-            assert (row["outcome"], row["id"]) == ("submitted", provider_id)
-            assert remark == ("" if provider_id else SEEN)
-        case Rejected(refusal=refusal, alert=alert):
-            assert (row["outcome"], row["code"], row.get("alert", False)) == ("rejected", refusal.code, alert)
-        case Deferred(scope=scope, after_s=after_s):
-            assert (row["outcome"], row["scope"], row.get("after_s")) == ("deferred", scope.value, after_s)
-        case Uncertain():
-            assert row["outcome"] == "uncertain"
-
-
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row["says"][:70])
+@pytest.mark.parametrize("row", rows("targetsms-json/answers.yaml"), ids=lambda row: row["says"][:70])
 def test_each_answer(row: Row) -> None:
     response = Response(row.get("status", 200), row["says"].encode())
     (outcome,) = TargetSmsJson(settings()).read_submit([attempt(repeats=row.get("repeats", False))], response)
@@ -151,13 +130,6 @@ def test_one_kind_of_credential(wrong: Row) -> None:
 # ── the sandbox, on HTTP ─────────────────────────────────────────────────────────────────────
 
 
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -170,13 +142,12 @@ def platform(clock: Clock) -> Platform:
 
 @pytest.fixture
 async def upstream(platform: Platform) -> AsyncIterator[HttpUpstream]:
-    server = TestServer(application(platform))
-    await server.start_server()
-    given = settings(url=str(server.make_url("/sendsmsjson.php")), timeout=1, group=20)
-    opened = HttpUpstream.of(TargetSmsJson(given), given)
-    yield opened
-    await opened.close()
-    await server.close()
+    def made(url: str) -> HttpUpstream:
+        given = settings(url=f"{url}/sendsmsjson.php", timeout=1, group=20)
+        return HttpUpstream.of(TargetSmsJson(given), given)
+
+    async with sandbox_upstream(platform, made) as opened:
+        yield opened
 
 
 async def test_send_status_balance(upstream: HttpUpstream, platform: Platform, clock: Clock) -> None:
