@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def json_schema() -> dict[str, Any]:
 
 def markdown() -> str:
     """The reference page."""
-    lines = [_HEAD, "# gateway.yaml\n"]
+    lines = [_HEAD, files("gateway.settings").joinpath("drivers.md").read_text("utf-8"), "# gateway.yaml\n"]
     lines += _section(_with_choices(GatewaySettings.model_json_schema()), "", "")
     lines += ["# accounts.yaml\n", *_section(_with_choices(AccountsFile.model_json_schema()), "", "")]
     return "\n".join(lines).rstrip() + "\n"
