@@ -148,6 +148,10 @@ class Channel(StrEnum):
     """An SMS that no handset shows; its receipt tells whether the phone is on."""
 
 
+TEXTLESS = frozenset({Channel.HLR, Channel.PING})
+"""Questions about a subscriber: they need no text."""
+
+
 @dataclass(frozen=True, slots=True)
 class At:
     """Send at this time, seconds since the epoch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from gateway import __version__
-from gateway.cli import accounts, configure, demo, mails, providers, queue, routing, serve
+from gateway.cli import accounts, configure, demo, mails, providers, queue, routing, serve, texts
 
 app = typer.Typer(
     name="email2sms",
@@ -38,6 +38,7 @@ app.command("sandbox")(serve.sandbox)
 app.command()(mails.parse)
 app.command()(mails.inject)
 app.command()(mails.send)
+app.command("segments")(texts.segments)
 app.command()(routing.route)
 app.add_typer(queue.app, name="queue")
 app.add_typer(providers.app, name="provider")

@@ -5,17 +5,21 @@ Password=<password>
 SourceAddress=<originator>
 PhoneNumber=<phone>[,<phone>…]
 <text, one or more lines>
+
+Three further lines are ours: ``Channel=``, ``Detail=`` (what the channel needs: the subject of an email, a call's
+voice, a bot's name) and ``Comment=``. They count only among the four, and none of them is needed.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.dialects import KnownLogin
-from gateway.model import Asked, Note, Password, ReceivedEmail, Submission
+from gateway.model import TEXTLESS, Asked, Channel, Note, Password, ReceivedEmail, Submission, Wishes
 from gateway.sms.numbers import is_number, split
-from gateway.verdicts import FIELD_REPEATED, FIELDS_MISSING, LINE_NOT_UNDERSTOOD, TEXT_EMPTY, Refused
+from gateway.verdicts import CHANNEL_UNKNOWN, FIELD_REPEATED, FIELDS_MISSING, LINE_NOT_UNDERSTOOD, TEXT_EMPTY, Refused
 
 KEYS = {
     "smsuser": "SmsUser",
@@ -23,7 +27,10 @@ KEYS = {
     "sourceaddress": "SourceAddress",
     "phonenumber": "PhoneNumber",
 }
-_FIELD = re.compile(r"\s*(SmsUser|Password|SourceAddress|PhoneNumber)\s*=\s*(.*?)\s*", re.IGNORECASE)
+OPTIONAL = {"channel": "Channel", "detail": "Detail", "comment": "Comment"}
+_NAMES = {**KEYS, **OPTIONAL}
+_FIELD = re.compile(rf"\s*({'|'.join(_NAMES)})\s*=\s*(.*?)\s*", re.IGNORECASE)
+KEYS_NEEDED = frozenset(KEYS.values())
 _NUMBERS = re.compile(r"(?:[,;\s]*\+?(?:[0-9][().\-]*){10,15})+[,;\s]*")
 """What may follow a comma at a line's end: too long for a code, though perhaps a wrong number."""
 _BEGIN = re.compile(r"\s*=+\s*\|\|\s*НАЧАЛО ТЕКСТА\s*\|\|\s*=+\s*", re.IGNORECASE)
@@ -50,6 +57,9 @@ class TemplateDialect:
         for line in mail.text.split("\n"):
             template.take(line)
         values = template.finish()
+        wishes = _wishes(values)
+        if not template.text.strip() and wishes.channel not in TEXTLESS:
+            raise Refused(TEXT_EMPTY)
         recipient = recipients[0]
         return Submission(
             dialect=self.name,
@@ -61,6 +71,7 @@ class TemplateDialect:
             recipient=recipient,
             max_destinations=self.max_destinations,
             password_max_length=self.password_max_length,
+            wishes=wishes,
             notes=tuple(template.notes),
         )
 
@@ -91,7 +102,7 @@ class _Template:
         elif self.lines is not None:
             self.lines.append(line)
         elif match := _FIELD.fullmatch(line):
-            self._field(KEYS[match[1].lower()], match[2])
+            self._field(_NAMES[match[1].lower()], match[2])
         else:
             self._not_a_field(line)
 
@@ -107,7 +118,7 @@ class _Template:
 
     def _not_a_field(self, line: str) -> None:
         stripped = line.strip()
-        complete = len(self.values) == len(KEYS)
+        complete = self.values.keys() >= KEYS_NEEDED
         numbers = self.values.get("PhoneNumber", "") if self.numbers_open else ""
         wants_more = numbers.endswith((",", ";"))
         if not stripped:
@@ -139,6 +150,13 @@ class _Template:
             self.values["PhoneNumber"] = self.taken_for_numbers[0][0]
             self.text = "\n".join(line.strip() for _, line in self.taken_for_numbers)
             self.notes.append(Note("dialect", "the last numbers are the text: there is no other"))
-        if not self.text.strip():
-            raise Refused(TEXT_EMPTY)
         return self.values
+
+
+def _wishes(values: Mapping[str, str]) -> Wishes:
+    name = values.get("Channel", "").casefold() or Channel.SMS.value
+    try:
+        channel = Channel(name)
+    except ValueError:
+        raise Refused(CHANNEL_UNKNOWN, channel=name[:20], known=", ".join(Channel)) from None
+    return Wishes(channel, detail=values.get("Detail", ""), comment=values.get("Comment", ""))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from gateway.model import ApiKey, Channel, Credential, NoSecret, Operator, Password, Tell
+from gateway.policy.composing import TextRules
 
 Network = IPv4Network | IPv6Network
 ANY = "*"
@@ -63,7 +64,7 @@ class Account:
     per_hour: int | None = None
     per_day: int | None = None
     segments_per_day: int | None = None
-    max_segments: int = 10
+    texts: TextRules = TextRules()  # noqa: RUF009  (frozen)
     tell: frozenset[Tell] = frozenset()
     webhook: Webhook | None = None
     incoming_numbers: frozenset[str] = frozenset()
@@ -78,6 +79,12 @@ class Account:
         """Every address of the sender (MAIL FROM and From) matches the allowlist; no address needs ``*``."""
         given = [address.lower() for address in addresses if address] or [""]
         return all(any(pattern.fullmatch(address) for pattern in self.senders) for address in given)
+
+    @property
+    def only_originator(self) -> str:
+        """For mails that name none: the registered one, if there is just one. Empty: there is no such."""
+        names = self.originators - {ANY}
+        return next(iter(names)) if len(names) == 1 else ""
 
     def allows_originator(self, originator: str) -> bool:
         """Registered exactly so, or the account may use any."""

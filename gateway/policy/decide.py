@@ -20,6 +20,7 @@ class House:
 
     router: Router
     validity_s: float
+    schedule_ahead_s: float = 30 * 86400.0
 
 
 def decide(envelope: Envelope, submission: Submission, account: Account, verified: str, house: House) -> Accepted:
@@ -29,13 +30,14 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
     Quotas and duplicates (steps 11 and 12) are for the store, which alone can decide them without a race.
     """
     checks.account_is_active(account)
+    submission = replace(submission, originator=submission.originator or account.only_originator)
     checks.originator_is_allowed(submission, account)
     checks.channel_is_allowed(submission, account)
     asked = _destinations(submission, account)
     checks.destinations_are_few(submission)
-    composed = compose(submission, account)
+    composed = compose(submission, account.texts)
     wishes, now = submission.wishes, envelope.received_at
-    send_at = resolve(wishes.when, now)
+    send_at = resolve(wishes.when, now, house.schedule_ahead_s)
     jobs: dict[str, Job] = {}
     dropped: list[Dropped] = []
     repeated = 0

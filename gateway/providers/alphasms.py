@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from enum import Enum, auto
 from typing import ClassVar, Literal
 from urllib.parse import quote, urlencode
@@ -26,6 +27,7 @@ from gateway.model import (
     Balance,
     Channel,
     Deferred,
+    Job,
     Outcome,
     Receipt,
     Rejected,
@@ -38,6 +40,7 @@ from gateway.model import (
 from gateway.providers import PLAIN, Driver, ProviderSettings, Traits, client_id
 from gateway.providers.web_answers import quoted, unreadable
 from gateway.verdicts import (
+    PROVIDER_CLOSED,
     PROVIDER_NUMBER,
     PROVIDER_ORIGINATOR,
     PROVIDER_REFUSED,
@@ -50,6 +53,11 @@ from gateway.verdicts import (
 REMEMBERED_S = 24 * 3600.0
 """So long a lost answer is asked for. The documentation names no end of AlphaSMS's own memory."""
 THROTTLED_S = 5.0
+LONGEST_LIFE_S = 5 * 24 * 3600.0
+"""``date_end`` lies a minute to five days after the sending (docs/api/xml/scheduled_sms); without it: a day."""
+SHORTEST_LIFE_S = 120.0
+"""That minute, and another for the way there and for clocks that differ."""
+_ID = re.compile("[1-9][0-9]{0,19}")
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 has no way to write."""
 
@@ -71,8 +79,8 @@ class AlphaSmsSettings(ProviderSettings):
 
     @model_validator(mode="after")
     def _one_credential(self) -> AlphaSmsSettings:
-        by_login = self.login is not None and self.password is not None
-        if (self.key is None) is not by_login:
+        given = tuple(part is not None for part in (self.key, self.login, self.password))
+        if given not in {(True, False, False), (False, True, True)}:
             raise ValueError("give either key, or login and password")
         return self
 
@@ -179,8 +187,8 @@ HTTP_STATES: Mapping[int, State] = {
 of touch and 50 partially delivered are not final."""
 
 
-def _error(code: int) -> Refused:
-    name = _REQUEST_NAMES.get(code) or MESSAGE_ERRORS.get(code, (None, None, ""))[2]
+def _refused(code: int, name: str | None) -> Refused:
+    """``name`` is of the level at which the code stands."""
     reason = PROVIDER_REFUSED if name else PROVIDER_UNKNOWN_ANSWER
     return Refused(reason, code=code, text=name or "unknown code")
 
@@ -217,7 +225,7 @@ class AlphaSmsXml:
         if msg is None or code is None:
             return Uncertain("the answer does not name this SMS")
         sms_id = msg.get("sms_id", "")
-        if code == 1 and sms_id.isascii() and sms_id.isdigit() and sms_id != "0":
+        if code == 1 and _ID.fullmatch(sms_id):
             return Submitted(sms_id)
         if code in STATES:
             return Uncertain(f"code {code} without an id")
@@ -233,14 +241,14 @@ class AlphaSmsXml:
         msg = self._package(response).find("status/msg")
         code = _code(msg)
         if msg is None or code is None or code not in STATES:
-            raise _error(code or 0)
-        segments = msg.get("sms_count", "")
+            _, _, name = MESSAGE_ERRORS.get(code or 0, (None, None, None))
+            raise _refused(code or 0, name)
         return Receipt(
             provider_id,
             STATES[code],
             raw=str(code),
             changed_at=msg.get("date_completed", ""),
-            segments=int(segments) if segments.isascii() and segments.isdigit() else None,
+            segments=_number(msg.get("sms_count", "")),
         )
 
     def balance(self) -> Request:
@@ -251,7 +259,7 @@ class AlphaSmsXml:
         """Raises ``Refused`` (MSG)."""
         balance = self._package(response).find("balance")
         if balance is None:
-            raise _error(0)
+            raise _refused(0, None)
         return Balance(_amount(balance.findtext("amount", "")), balance.findtext("currency", "").strip())
 
     def price(self, destination: str) -> Request:
@@ -259,11 +267,11 @@ class AlphaSmsXml:
         return self._request("prices", f"<phone>+{escape(destination)}</phone>")
 
     def read_price(self, response: Response) -> Balance:
-        """Raises ``Refused`` (MSG)."""
+        """Raises ``Refused``: MSG, and FORBIDDEN for a number that is not served."""
         phone = self._package(response).find("prices/phone")
         if phone is None:
-            raise _error(0)
-        return Balance(_amount(phone.get("price", "")), phone.get("currency", ""))
+            raise _refused(0, None)
+        return _price(phone.get("price", ""), phone.get("currency", ""))
 
     def _request(self, what: str, inside: str) -> Request:
         body = f'<?xml version="1.0" encoding="utf-8"?><package{self._attributes}><{what}>{inside}</{what}></package>'
@@ -275,7 +283,7 @@ class AlphaSmsXml:
         if package is None:
             raise Refused(PROVIDER_UNKNOWN_ANSWER, code=0, text=self._quote(response))
         if (error := _code(package.find("error"))) is not None:
-            raise _error(error)
+            raise _refused(error, _REQUEST_NAMES.get(error))
         return package
 
     def _quote(self, response: Response, attempts: Sequence[Attempt] = ()) -> str:
@@ -293,11 +301,18 @@ def _id(attempt: Attempt) -> int:
 def _msg(attempt: Attempt) -> str:
     job = attempt.job
     kind = 1 if job.channel is Channel.FLASH else 0
-    end = datetime.fromtimestamp(job.expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")
     return (
         f'<msg id="{_id(attempt)}" recipient="+{escape(job.destination)}" sender={quoteattr(_clean(job.originator))}'
-        f' date_end="{end}" type="{kind}">{escape(_clean(job.text))}</msg>'
+        f'{_end(job)} type="{kind}">{escape(_clean(job.text))}</msg>'
     )
+
+
+def _end(job: Job) -> str:
+    """Nothing where it might lie too far ahead: then AlphaSMS's own day."""
+    end = job.expires_at + SHORTEST_LIFE_S
+    if end - job.created_at > LONGEST_LIFE_S:
+        return ""
+    return f' date_end="{datetime.fromtimestamp(end, UTC):%Y-%m-%dT%H:%M:%S+00:00}"'
 
 
 def _clean(text: str) -> str:
@@ -313,16 +328,31 @@ def _package(response: Response) -> Tree.Element | None:
 
 
 def _code(element: Tree.Element | None) -> int | None:
-    text = (element.text or "").strip() if element is not None else ""
+    return _number((element.text or "").strip()) if element is not None else None
+
+
+def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _amount(text: str) -> str:
     """Of a number with float noise, at most four decimals. Raises ``Refused``."""
     try:
-        return f"{float(text):.4f}".rstrip("0").rstrip(".")
-    except ValueError:
-        raise _error(0) from None
+        amount = Decimal(text)
+        if not amount.is_finite() or abs(amount) >= 10**12:
+            raise _refused(0, None)
+    except InvalidOperation:
+        raise _refused(0, None) from None
+    shown = f"{amount:.4f}".rstrip("0").rstrip(".")
+    return "0" if shown == "-0" else shown
+
+
+def _price(amount: str, currency: str) -> Balance:
+    """0 is no gift: AlphaSMS does not send to this number (docs/api/xml/prices)."""
+    price = _amount(amount)
+    if price == "0":
+        raise Refused(PROVIDER_CLOSED, code=0, text="the provider does not send to this number")
+    return Balance(price, currency)
 
 
 def _of_request(code: int) -> Outcome:
@@ -374,11 +404,14 @@ class AlphaSmsHttp:
         """An id, or errors."""
         said = quoted(response.text, self._secrets, (attempts[0].job.destination,))
         answer = _tokens(response.text)
-        sms_id = answer.get("id", "")
-        if 200 <= response.status < 300 and sms_id.isascii() and sms_id.isdigit() and int(sms_id[:20]):
-            return [Submitted(sms_id)]
-        if 200 <= response.status < 300 and "errors" in answer:
+        if not answer or not 200 <= response.status < 300:
+            return [unreadable(response, said)]
+        if next(iter(answer)) == "errors":  # whatever follows: its words may hold an "id:", too
             return [_of_words(quoted(answer["errors"], self._secrets, (attempts[0].job.destination,)))]
+        if "errors" in answer:
+            return [Uncertain(f"errors, yet not only: {said}")]
+        if _ID.fullmatch(answer.get("id", "")):
+            return [Submitted(answer["id"])]
         return [unreadable(response, said)]
 
     def status(self, provider_id: str, destination: str) -> Request:
@@ -388,11 +421,13 @@ class AlphaSmsHttp:
     def read_status(self, provider_id: str, response: Response) -> Receipt:
         """Raises ``Refused`` (MSG)."""
         answer = self._answer(response)
-        code = answer.get("code", "")
-        if not (code.isascii() and code.isdigit()) or int(code[:9]) not in HTTP_STATES:
+        code = _number(answer.get("code", ""))
+        if code is None or code not in HTTP_STATES:
             raise Refused(PROVIDER_UNKNOWN_ANSWER, code=0, text=quoted(response.text, self._secrets))
         raw = f"{code} {answer.get('status', '')}".strip()
-        return Receipt(provider_id, HTTP_STATES[int(code[:9])], raw[:60], answer.get("status_time", ""))
+        return Receipt(
+            provider_id, HTTP_STATES[code], self._quote(raw)[:60], self._quote(answer.get("status_time", ""))
+        )
 
     def balance(self) -> Request:
         """``command=balance``."""
@@ -407,9 +442,9 @@ class AlphaSmsHttp:
         return self._request("price", to=destination)
 
     def read_price(self, response: Response) -> Balance:
-        """Raises ``Refused`` (MSG)."""
+        """Raises ``Refused``: MSG, and FORBIDDEN for a number that is not served."""
         answer = self._answer(response)
-        return Balance(_amount(answer.get("price", "")), answer.get("currency", ""))
+        return _price(answer.get("price", ""), answer.get("currency", ""))
 
     def _request(self, command: str, **parameters: str) -> Request:
         given = {"version": "http", **self._credential, "command": command, **parameters}

@@ -16,6 +16,7 @@ from gateway.providers import Driver, ProviderSettings, Upstream, sandbox
 from gateway.providers.alphasms import AlphaSmsSettings, alphasms
 from gateway.providers.http import HttpUpstream
 from gateway.providers.sandbox import SandboxSettings, SandboxTransport
+from gateway.providers.smsc import Smsc, SmscSettings
 from gateway.providers.targetsms import TargetSms, TargetSmsSettings
 from gateway.providers.targetsms_json import TargetSmsJson, TargetSmsJsonSettings
 from gateway.sandbox.platform import Platform
@@ -63,6 +64,7 @@ _BUILT_IN = (
     http(TargetSmsSettings, TargetSms),
     http(TargetSmsJsonSettings, TargetSmsJson),
     http(AlphaSmsSettings, alphasms),
+    http(SmscSettings, Smsc),
     Kind(SandboxSettings, _sandbox),
 )
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from gateway.sandbox import alphasms, targetsms, targetsms_json, targetsms_xml
+from gateway.sandbox import alphasms, smsc, targetsms, targetsms_json, targetsms_xml
 from gateway.sandbox.platform import Answer, Fault, Platform
 from gateway.sandbox.push import Pusher, Target
 
@@ -32,6 +32,7 @@ def application(platform: Platform) -> web.Application:
             web.get("/get/", _targetsms_get),
             web.post("/sendsmsjson.php", _targetsms_json),
             web.post("/xml/{path:.*}", _targetsms_xml),
+            web.route("*", "/sys/{script:send|status|balance}.php", _smsc),
             web.post("/api/xml.php", _alphasms_xml),
             web.route("*", "/api/http.php", _alphasms_http),
             web.get("/", _page),
@@ -69,6 +70,11 @@ async def _alphasms_xml(request: web.Request) -> web.StreamResponse:
 
 async def _alphasms_http(request: web.Request) -> web.StreamResponse:
     return await _played(request, alphasms.http(request.app[PLATFORM], await _parameters(request)))
+
+
+async def _smsc(request: web.Request) -> web.StreamResponse:
+    answer = {"send": smsc.send, "status": smsc.status, "balance": smsc.balance}[request.match_info["script"]]
+    return await _played(request, answer(request.app[PLATFORM], await _parameters(request)))
 
 
 async def _parameters(request: web.Request) -> dict[str, str]:

@@ -18,9 +18,11 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.dialects import Dialect
 from gateway.dialects.address import AddressDialect
+from gateway.dialects.smsc import SmscDialect
 from gateway.dialects.template import TemplateDialect
 from gateway.model import Tell
 from gateway.policy.accounts import Account, Directory, Webhook, address_pattern, key_digest
+from gateway.policy.composing import TextRules
 from gateway.policy.decide import House
 from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
@@ -124,7 +126,7 @@ def load(path: Path) -> Configuration:
         settings=settings,
         directory=Directory.of(_account(account, default_language) for account in accounts),
         dialects=tuple(_dialects(settings.dialects)),
-        house=House(_router(settings), settings.relay.validity),
+        house=House(_router(settings), settings.relay.validity, settings.relay.schedule_ahead),
         retry=_retry(settings.relay),
         tls={
             listener.name: _tls(listener, path.parent, document.at(("listeners", index, "tls")))
@@ -268,11 +270,7 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
         if listener.answers_by_mail and listener.on_refusal and settings.replies is None:
             yield (*key, "on_refusal"), '"reply" needs the section replies; add it, or say reject'
     yield from _provider_faults(settings)
-    if settings.dialects.template is None and settings.dialects.address is None:
-        yield ("dialects",), "no dialect; give template, address or both"
-    for dialect_key, dialect in (("template", settings.dialects.template), ("address", settings.dialects.address)):
-        if dialect is not None and (fault := _charset_fault(dialect.charset)):
-            yield ("dialects", dialect_key, "charset"), fault
+    yield from _dialect_faults(settings.dialects)
     yield from _route_faults(settings)
 
 
@@ -287,6 +285,20 @@ def _route_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
             yield ("routes", index, "timezone"), "is for hours, which this route does not name; add them"
     for index, before in _router(settings).never_taken():
         yield ("routes", index), f"never taken: routes[{before}] always goes before it; put it first, or take it out"
+
+
+def _dialect_faults(dialects: DialectsSettings) -> Iterator[tuple[Key, str]]:
+    given = {"template": dialects.template, "address": dialects.address, "smsc": dialects.smsc}
+    if not any(given.values()):
+        yield ("dialects",), "no dialect; give template, address, smsc or several"
+    for name, dialect in given.items():
+        if dialect is not None and (fault := _charset_fault(dialect.charset)):
+            yield ("dialects", name, "charset"), fault
+    if dialects.template is not None and dialects.smsc is not None:
+        mine = {address.lower() for address in dialects.template.addresses}
+        for address in dialects.smsc.addresses:
+            if address.lower() in mine:
+                yield ("dialects", "smsc", "addresses"), f'"{address}" is an address of template, too; choose another'
 
 
 def _provider_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
@@ -375,6 +387,12 @@ def _dialects(settings: DialectsSettings) -> Iterator[Dialect]:
             max_destinations=template.max_destinations,
             password_max_length=template.password_max_length or None,
         )
+    if (smsc := settings.smsc) is not None:
+        yield SmscDialect(
+            addresses=frozenset(address.lower() for address in smsc.addresses),
+            charset=smsc.charset,
+            max_destinations=smsc.max_destinations,
+        )
     if (address := settings.address) is not None:
         yield AddressDialect(
             domains=frozenset(domain.lower() for domain in address.domains),
@@ -440,8 +458,19 @@ def _account(account: AccountSettings, language: str) -> Account:
         incoming_numbers=frozenset(account.incoming.numbers) if account.incoming else frozenset(),
         incoming_mail=account.incoming.mail if account.incoming else None,
         resends_uncertain=account.on_uncertain == "resend",
-        max_segments=account.limits.max_segments,
+        texts=_texts(account),
         language=account.language or language,
+    )
+
+
+def _texts(account: AccountSettings) -> TextRules:
+    return TextRules(
+        transliterate=account.text.transliterate,
+        scheme=account.text.scheme,
+        plain_typography="typography" in account.text.clean,
+        no_emoji="emoji" in account.text.clean,
+        cut=account.text.on_too_long == "cut",
+        max_segments=account.limits.max_segments,
     )
 
 

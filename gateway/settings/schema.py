@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from gateway.model import Channel
+from gateway.policy.composing import Transliterate
 from gateway.providers import ProviderSettings
 from gateway.providers.registry import kinds
 from gateway.sms.numbers import calling_code
@@ -175,11 +176,20 @@ class AddressSettings(Strict):
     max_destinations: int = Field(20, ge=1, le=1000, description="Recipients of one mail.")
 
 
+class SmscDialectSettings(Strict):
+    """`login:psw:id:time:translit,format,sender:phones:mes` in the body, as SMSC.ru takes it."""
+
+    addresses: tuple[str, ...] = Field(min_length=1, description="Service addresses.")
+    charset: str = Field("koi8-r", description="Of mails that declare none.")
+    max_destinations: int = Field(100, ge=1, le=1000, description="Numbers in one mail.")
+
+
 class DialectsSettings(Strict):
     """How mails are written. At least one; a recipient that no dialect claims is refused."""
 
     template: TemplateSettings | None = None
     address: AddressSettings | None = None
+    smsc: SmscDialectSettings | None = None
 
 
 if TYPE_CHECKING:
@@ -301,6 +311,7 @@ class RelaySettings(Strict):
     validity: Seconds = Field(86400, description="A job older than this is not sent any more: EXPIRED.")
     first_retry: Seconds = Field(5, description="The first wait; each further one is twice as long.")
     max_retry: Seconds = Field(600, description="The longest wait.")
+    schedule_ahead: Seconds = Field(30 * 86400.0, description="The furthest that an SMS may be scheduled ahead.")
     tries_per_provider: int = Field(3, ge=1, description="Failures in a row before the next provider of the route.")
     provider_pause: Seconds = Field(
         300, description="How long an account-level refusal (login, blocked, no funds) stops the provider."
@@ -367,6 +378,25 @@ class LimitSettings(Strict):
     max_segments: int = Field(10, ge=1, le=255, description="Parts of one long SMS.")
 
 
+class TextSettings(Strict):
+    """What is done with an account's texts before they go out. The default changes nothing."""
+
+    transliterate: Transliterate = Field(
+        Transliterate.NEVER, description="Write Cyrillic and other letters as Latin ones: 160 characters instead of 70."
+    )
+    scheme: Literal["wikipedia", "icao", "gost", "mvd", "telegram"] = Field(
+        "wikipedia", description="How Russian is written; Ukrainian is written by its own official table."
+    )
+    clean: tuple[Literal["typography", "emoji"], ...] = Field(
+        (),
+        description="`typography`: quotes, dashes and spaces of office programs become plain where that makes the SMS "
+        "shorter; `emoji`: left out.",
+    )
+    on_too_long: Literal["refuse", "cut"] = Field(
+        "refuse", description="A text that takes more parts than `limits.max_segments`."
+    )
+
+
 class WebhookSettings(Strict):
     """A program of yours that hears what becomes of each SMS. Described in `deploy/README.md`."""
 
@@ -412,6 +442,7 @@ class AccountSettings(Strict):
         description="Answer by mail not only what failed: `sent`, when the provider has taken it; `receipt`, when it "
         "says that it was delivered.",
     )
+    text: TextSettings = TextSettings.model_construct()
     webhook: WebhookSettings | None = None
     incoming: IncomingSettings | None = None
     on_uncertain: Literal["keep", "resend"] = Field(

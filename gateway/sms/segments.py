@@ -1,15 +1,19 @@
-"""How many SMS a text takes: GSM 7-bit (3GPP TS 23.038) or UCS-2, and where it is cut."""
+"""How many SMS a text takes, and where it is cut: GSM 7-bit with its national tables (3GPP TS 23.038), or UCS-2.
+
+The sizes follow from an SMS's 140 octets and what its header takes of them (TS 23.040 §9.2.3.24): 6 for a part of a
+long SMS, 3 more for each national table, 1 for a header at all.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from gsmcodecs.charmaps import GSMCHARMAPS
 
-_BASIC = frozenset(map(chr, GSMCHARMAPS[0]["locking"]["encode"]))
-_EXTENSION = frozenset(map(chr, GSMCHARMAPS[0]["singleShift"]["encode"])) - {"\xa0"}
-"""Without the codec's stand-in for a second escape, which no handset shows."""
+OCTETS = 140
+MAX_PARTS = 255
 
 
 class Alphabet(StrEnum):
@@ -19,8 +23,41 @@ class Alphabet(StrEnum):
     UCS2 = "UCS-2"
 
 
-LIMITS = {Alphabet.GSM7: (160, 153), Alphabet.UCS2: (70, 67)}
-"""Units in a single SMS, and in each part of a long one (the rest is the part's header)."""
+NATIONAL: Mapping[str, int] = {
+    "turkish": 1,
+    "spanish": 2,
+    "portuguese": 3,
+    "bengali": 4,
+    "gujarati": 5,
+    "hindi": 6,
+    "kannada": 7,
+    "malayalam": 8,
+    "oriya": 9,
+    "punjabi": 10,
+    "tamil": 11,
+    "telugu": 12,
+    "urdu": 13,
+}
+"""The national language identifiers of TS 23.038 §6.2.1.2.4. Few networks and handsets know them."""
+
+_NO_CHARACTER = "\xa0"
+"""The codec's stand-in for a second escape, which no handset shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of the 7-bit alphabet that a text uses; 0 is the default one."""
+
+    locking: int = 0
+    shift: int = 0
+
+    @property
+    def header_octets(self) -> int:
+        """What naming them takes of each part."""
+        return 3 * (bool(self.locking) + bool(self.shift))
+
+
+DEFAULT = Tables()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +69,96 @@ class Segmentation:
     """Septets or UTF-16 code units."""
     segments: tuple[str, ...]
     culprits: str
-    """The characters that force UCS-2, each once, in the order of the text."""
+    """The characters that the default 7-bit alphabet does not have, each once, in the order of the text."""
+    tables: Tables = DEFAULT
+    """Of the 7-bit alphabet."""
 
 
-def _gsm7_cost(char: str) -> int:
-    return 1 if char in _BASIC else 2
+def _codes(tables: Tables) -> tuple[Mapping[int, int], Mapping[int, int]]:
+    locking = GSMCHARMAPS[tables.locking].get("locking") or GSMCHARMAPS[0]["locking"]
+    return locking["encode"], GSMCHARMAPS[tables.shift]["singleShift"]["encode"]
 
 
-def _ucs2_cost(char: str) -> int:
-    return 1 if char <= "\uffff" else 2
+def _costs(tables: Tables) -> Mapping[str, int]:
+    basic, extension = _codes(tables)
+    twice = {chr(code): 2 for code in extension if chr(code) != _NO_CHARACTER}
+    return {**twice, **{chr(code): 1 for code in basic}}
 
 
-def segment(text: str) -> Segmentation:
-    """Count and cut. Escape pairs and surrogate pairs are never torn apart."""
-    culprits = "".join(dict.fromkeys(c for c in text if c not in _BASIC and c not in _EXTENSION))
-    alphabet = Alphabet.UCS2 if culprits else Alphabet.GSM7
-    cost = _ucs2_cost if culprits else _gsm7_cost
-    single, part = LIMITS[alphabet]
-    costs = [cost(char) for char in text]
+_GSM = _costs(DEFAULT)
+
+
+def encode(text: str, tables: Tables = DEFAULT) -> bytes:
+    """The septets of a text, one in each octet. Raises ``ValueError`` for a character that the tables do not have."""
+    basic, extension = _codes(tables)
+    octets = bytearray()
+    for char in text:
+        if (code := basic.get(ord(char))) is not None:
+            octets.append(code)
+        elif (code := extension.get(ord(char))) is not None and char != _NO_CHARACTER:
+            octets += bytes((0x1B, code))
+        else:
+            raise ValueError(f"{char!r} is not in the alphabet")
+    return bytes(octets)
+
+
+def limits(alphabet: Alphabet, tables: Tables = DEFAULT) -> tuple[int, int]:
+    """Units in a single SMS, and in each part of a long one."""
+    single = OCTETS - (tables.header_octets + 1 if tables.header_octets else 0)
+    part = OCTETS - tables.header_octets - 6
+    if alphabet is Alphabet.UCS2:
+        return single // 2, part // 2
+    return single * 8 // 7, part * 8 // 7
+
+
+LIMITS = {alphabet: limits(alphabet) for alphabet in Alphabet}
+
+
+def segment(text: str, national: Sequence[str] = ()) -> Segmentation:
+    """Count and cut. Escape pairs and surrogate pairs are never torn apart.
+
+    ``national`` names tables (keys of ``NATIONAL``) that the provider and the handsets know: the way that takes the
+    fewest parts is chosen.
+    """
+    culprits = "".join(dict.fromkeys(char for char in text if char not in _GSM))
+    if not culprits:
+        return _segmented(text, Alphabet.GSM7, [_GSM[char] for char in text], culprits)
+    ucs2 = _segmented(text, Alphabet.UCS2, [1 if char <= "\uffff" else 2 for char in text], culprits)
+    ways = [_segmented(text, Alphabet.GSM7, costs, culprits, tables) for tables, costs in _national(text, national)]
+    return min([*ways, ucs2], key=lambda way: (len(way.segments), way.units))
+
+
+def _national(text: str, national: Sequence[str]) -> Iterator[tuple[Tables, list[int]]]:
+    for language in national:
+        number = NATIONAL[language]
+        for tables in (Tables(0, number), Tables(number, 0), Tables(number, number)):
+            known = _costs(tables)
+            if all(char in known for char in text):
+                yield tables, [known[char] for char in text]
+
+
+def _segmented(
+    text: str, alphabet: Alphabet, costs: Sequence[int], culprits: str, tables: Tables = DEFAULT
+) -> Segmentation:
+    single, part = limits(alphabet, tables)
     units = sum(costs)
     if units <= single:
-        return Segmentation(alphabet, units, (text,) if text else (), culprits)
+        return Segmentation(alphabet, units, (text,) if text else (), culprits, tables)
     segments, start, used = [], 0, 0
-    for index, char_cost in enumerate(costs):
-        if used + char_cost > part:
+    for index, cost in enumerate(costs):
+        if used + cost > part:
             segments.append(text[start:index])
             start, used = index, 0
-        used += char_cost
+        used += cost
     segments.append(text[start:])
-    return Segmentation(alphabet, units, tuple(segments), culprits)
+    return Segmentation(alphabet, units, tuple(segments), culprits, tables)
 
 
 def count(text: str) -> int:
     """The number of segments; an empty text has none."""
     return len(segment(text).segments)
+
+
+def fits_gsm(text: str) -> bool:
+    """Whether the default 7-bit alphabet has all of it."""
+    return all(char in _GSM for char in text)

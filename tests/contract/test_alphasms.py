@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -14,8 +15,8 @@ from defusedxml import ElementTree
 from pydantic import ValidationError
 
 from gateway.lifecycle import State
-from gateway.model import Attempt, Deferred, Outcome, Rejected, Response, Submitted, Uncertain
-from gateway.providers import Driver, client_id
+from gateway.model import Attempt, Balance, Deferred, Outcome, Rejected, Response, Submitted, Uncertain
+from gateway.providers import BalanceQuery, Driver, PriceQuery, client_id
 from gateway.providers.alphasms import AlphaSmsHttp, AlphaSmsSettings, AlphaSmsXml, alphasms
 from gateway.providers.http import HttpUpstream
 from gateway.sandbox.platform import Cut, Fault, Platform
@@ -102,7 +103,24 @@ def test_what_the_xml_face_is_asked() -> None:
     assert package.get("key") == 'a"&<'
     assert (msg.get("id"), msg.get("recipient"), msg.get("sender")) == (str(ID), "+380501234567", "My Bank")
     assert (msg.text, msg.get("type")) == (text.replace("\x01", " "), "0")
-    assert msg.get("date_end") == "2001-09-09T01:46:40+00:00"
+
+
+@pytest.mark.parametrize(
+    ("valid_for_s", "date_end"),
+    [
+        (1.0, "2027-01-15T08:02:01+00:00"),
+        (86400.0, "2027-01-16T08:02:00+00:00"),
+        (5 * 86400.0 - 120, "2027-01-20T08:00:00+00:00"),
+        (5 * 86400.0, None),
+        (1e12, None),
+    ],
+)
+def test_the_end_lies_a_minute_to_five_days_ahead(valid_for_s: float, date_end: str | None) -> None:
+    """Whenever the request leaves, up to the last second of the job."""
+    made = attempt("380501234567")
+    job = replace(made.job, created_at=1_800_000_000.0, expires_at=1_800_000_000.0 + valid_for_s)
+    (msg,) = ElementTree.fromstring(alphasms(settings()).submit([replace(made, job=job)]).body).iter("msg")
+    assert msg.get("date_end") == date_end
 
 
 def test_what_the_http_face_is_asked() -> None:
@@ -153,6 +171,66 @@ def test_each_status_of_the_xml_face(says: int, state: State | None) -> None:
     assert receipt.segments == 2
 
 
+def test_an_error_of_one_sms_is_called_by_its_own_name() -> None:
+    """202 is a wrong login for a whole request, and a wrong sender for one SMS."""
+    made = AlphaSmsXml(settings())
+    inside = {"ERR_SENDER": '<status><msg sms_id="7">202</msg></status>', "ERR_AUTHORIZATION": "<error>202</error>"}
+    for name, answer in inside.items():
+        with pytest.raises(Refused) as caught:
+            made.read_status("7", Response(200, f"<package>{answer}</package>".encode()))
+        assert caught.value.refusal.values == {"code": 202, "text": name}
+
+
+@pytest.mark.parametrize("digits", [5, 5000])
+def test_a_count_of_segments_that_is_none(digits: int) -> None:
+    count = "9" * digits
+    body = f'<package><status><msg sms_id="7" sms_count="{count}">102</msg></status></package>'
+    receipt = AlphaSmsXml(settings()).read_status("7", Response(200, body.encode()))
+    assert (receipt.state, receipt.segments) == (State.DELIVERED, int(count) if digits == 5 else None)
+
+
+@pytest.mark.parametrize(
+    ("says", "amount"),
+    [
+        ("31.168300000000002", "31.1683"),
+        ("164.719700000656", "164.7197"),
+        ("0", "0"),
+        ("-0.00001", "0"),
+        ("-5.50", "-5.5"),
+        ("1200", "1200"),
+        ("nan", None),
+        ("inf", None),
+        ("1e400", None),
+        ("", None),
+    ],
+)
+def test_each_amount(says: str, amount: str | None) -> None:
+    xml = f"<package><balance><amount>{says}</amount><currency>UAH</currency></balance></package>"
+    answers: list[tuple[BalanceQuery, str]] = [
+        (AlphaSmsXml(settings()), xml),
+        (AlphaSmsHttp(settings(face="http")), f"balance:{says}"),
+    ]
+    for made, answer in answers:
+        response = Response(200, answer.encode())
+        if amount is None:
+            with pytest.raises(Refused):
+                made.read_balance(response)
+        else:
+            assert made.read_balance(response) == Balance(amount, "UAH")
+
+
+def test_a_price_of_nothing_means_not_served() -> None:
+    xml = '<package><prices><phone price="0" currency="UAH">+380501234567</phone></prices></package>'
+    answers: list[tuple[PriceQuery, str]] = [
+        (AlphaSmsXml(settings()), xml),
+        (AlphaSmsHttp(settings(face="http")), "price:0 currency:UAH"),
+    ]
+    for made, answer in answers:
+        with pytest.raises(Refused) as caught:
+            made.read_price(Response(200, answer.encode()))
+        assert caught.value.refusal.code == "FORBIDDEN"
+
+
 @pytest.mark.parametrize(
     ("says", "state"),
     [
@@ -161,6 +239,7 @@ def test_each_status_of_the_xml_face(says: int, state: State | None) -> None:
         ("status:Read code:116", State.DELIVERED),
         ("status:x code:99", State.UNDELIVERED),
         ("status:x code:12345", None),
+        ("status:x code:0000000030", None),
         ("errors:Unknown message id", None),
         ("", None),
     ],
@@ -174,7 +253,17 @@ def test_each_status_of_the_http_face(says: str, state: State | None) -> None:
         assert made.read_status("7", response).state is state
 
 
-@pytest.mark.parametrize("wrong", [{"key": None}, {"login": "x", "password": "y"}, {"key": None, "login": "x"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"key": None},
+        {"key": None, "login": "x"},
+        {"key": None, "password": "y"},
+        {"login": "x"},
+        {"password": "y"},
+        {"login": "x", "password": "y"},
+    ],
+)
 def test_one_kind_of_credential(wrong: Row) -> None:
     with pytest.raises(ValidationError, match="either key, or login and password"):
         settings(**wrong)
@@ -257,13 +346,33 @@ async def test_what_was_never_seen_is_sent_by_the_repetition(upstream: HttpUpstr
 @pytest.mark.parametrize("face", ["xml"], indirect=True)
 async def test_each_of_a_group_has_its_own_answer(upstream: HttpUpstream, platform: Platform) -> None:
     good, bad = attempt("380501234567"), attempt("38050")
-    from dataclasses import replace
-
     bad = replace(bad, job=replace(bad.job, id="J-2"))
     first, second = await upstream.submit([good, bad])
     assert first == Submitted(platform.messages[0].id)
     assert isinstance(second, Rejected)
     assert second.refusal.code == "NUMBER"
+
+
+@pytest.mark.parametrize("face", ["xml", "http"], indirect=True)
+async def test_what_is_answered_instead_of_an_sms(upstream: HttpUpstream, platform: Platform, face: str) -> None:
+    """Each row of the face's table, as it comes over the wire. None of these puts an SMS on the handset."""
+    table = [row for row in rows(f"{face}.yaml") if row["says"] and row["outcome"] != "submitted"]
+    assert len(table) > 10
+    for row in table:
+        platform.faults.append(Fault(answer=row["says"].replace("{id}", str(ID)), status=row.get("status", 200)))
+        (outcome,) = await upstream.submit([attempt(repeats=row.get("repeats", False))])
+        means(outcome, row)
+    assert not platform.messages
+
+
+@pytest.mark.parametrize("face", ["http"], indirect=True)
+async def test_a_lost_answer_of_the_http_face_stays_lost(upstream: HttpUpstream, platform: Platform) -> None:
+    """It knows no repetition, so none may be made."""
+    platform.faults.append(Fault(cut=Cut.AFTER))
+    (lost,) = await upstream.submit([attempt()])
+    assert isinstance(lost, Uncertain)
+    assert (upstream.traits.repeat_within_s, upstream.traits.keyed, upstream.traits.group) == (0, False, 1)
+    assert len(platform.messages) == 1
 
 
 async def test_a_slow_answer_is_uncertain(upstream: HttpUpstream, platform: Platform) -> None:

@@ -127,6 +127,33 @@ async def test_provider_questions(tmp_path: Path) -> None:
         assert code == 69
 
 
+async def test_provider_price(tmp_path: Path) -> None:
+    """What one SMS costs, the number masked; who cannot say, says so."""
+    async with provider() as sandbox:
+        key = tmp_path / "key"
+        key.write_text("k3y\n")
+        alpha = {"driver": "alphasms", "url": f"http://127.0.0.1:{sandbox.port}", "key_file": str(key)}
+        config = ("--config", str(write_config(tmp_path, {"providers": {**sandbox.settings, "alpha": alpha}})))
+        sandbox.platform.user, sandbox.platform.password = "380500000000", "k3y"
+        ask = ("provider", "price")
+        code, out, _ = await command(*ask, "alpha", "+380 50 123-45-67", *config)
+        assert (code, out.strip()) == (0, "3805***4567: 0.28 UAH")
+        code, out, _ = await command(*ask, "alpha", "380501234567", *config, "--json")
+        assert (code, json.loads(out)) == (0, {"to": "3805***4567", "price": "0.28 UAH"})
+        code, out, _ = await command(*ask, "main", "380501234567", *config, "--json")
+        assert (code, json.loads(out)) == (
+            69,
+            {"to": "3805***4567", "error": "this provider cannot tell its prices"},
+        )
+        sandbox.platform.password = "another"
+        code, out, _ = await command(*ask, "alpha", "380501234567", *config)
+        assert (code, out.strip()) == (69, "3805***4567: MSG:202: ERR_AUTHORIZATION")
+        code, out, err = await command(*ask, "alpha", "12", *config)
+        assert (code, out) == (67, "")
+        assert "NUMBER" in err
+        assert "k3y" not in out + err
+
+
 async def test_init_makes_a_configuration_that_runs(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     code, out, _ = await command("init", str(folder))

@@ -32,6 +32,7 @@ from gateway.model import (
 )
 from gateway.policy import checks
 from gateway.policy.accounts import Account, Directory, address_pattern, in_networks, key_digest, proves
+from gateway.policy.composing import TextRules
 from gateway.policy.decide import House, decide
 from gateway.policy.retry import RetryPolicy, backoff
 from gateway.policy.routing import Hours, Names, Order, Route, Router, Trip
@@ -164,7 +165,7 @@ def test_good_and_bad_destinations() -> None:
         ({"list_id": "2"}, {}, "NO LIST", "list_unknown"),
         ({"own_number": True}, {"phone": None}, "FORBIDDEN", "own_number_unknown"),
         ({"text": "x" * 501, "max_text_length": 500}, {}, "LIMIT", "text_too_long"),
-        ({"text": "x" * 200}, {"max_segments": 1}, "LIMIT", "too_many_segments"),
+        ({"text": "x" * 200}, {"texts": TextRules(max_segments=1)}, "LIMIT", "too_many_segments"),
     ],
 )
 def test_what_refuses_the_whole(changes: dict[str, Any], account: dict[str, Any], code: str, reason: str) -> None:

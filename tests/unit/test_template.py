@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dialects.template import TemplateDialect
-from gateway.model import Password, ReceivedEmail, Submission
+from gateway.model import Channel, Password, ReceivedEmail, Submission
 from gateway.verdicts import Refused
 
 SERVICE = "emailtosms@sms.example.com"
@@ -112,3 +112,29 @@ def test_whatever_is_rendered_is_read(login: str, password: str, text: str, orde
     submission = parse("\n".join([*(fields[index] for index in order), text]))
     assert submission.credential == Password(login, password)
     assert submission.text == text
+
+
+# ── our own lines ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_channel_detail_and_comment() -> None:
+    lines = "Channel = Email\nDetail=Ваш заказ\ncomment=order 17\n"
+    for mail in (lines + HEAD + "text", HEAD + lines + "text"):
+        wishes = parse(mail).wishes
+        assert (wishes.channel, wishes.detail, wishes.comment) == (Channel.EMAIL, "Ваш заказ", "order 17")
+
+
+def test_they_are_text_once_the_text_has_begun() -> None:
+    assert parse(HEAD + "text\nChannel=hlr").text == "text\nChannel=hlr"
+    assert parse(HEAD + "\nChannel=hlr").text == "Channel=hlr"
+
+
+@pytest.mark.parametrize("channel", ["hlr", "ping"])
+def test_a_question_needs_no_text(channel: str) -> None:
+    assert parse(f"{HEAD}Channel={channel}").text == ""
+
+
+def test_a_channel_that_does_not_exist() -> None:
+    with pytest.raises(Refused) as caught:
+        parse(f"{HEAD}Channel=pigeon\ntext")
+    assert caught.value.refusal.reason.key == "channel_unknown"
