@@ -16,6 +16,8 @@ from gateway.providers import Driver, ProviderSettings, Upstream, sandbox
 from gateway.providers.alphasms import AlphaSmsSettings, alphasms
 from gateway.providers.http import HttpUpstream
 from gateway.providers.sandbox import SandboxSettings, SandboxTransport
+from gateway.providers.smpp.settings import SmppSettings
+from gateway.providers.smpp.upstream import SmppUpstream
 from gateway.providers.smsc import Smsc, SmscSettings
 from gateway.providers.targetsms import TargetSms, TargetSmsSettings
 from gateway.providers.targetsms_json import TargetSmsJson, TargetSmsJsonSettings
@@ -65,6 +67,7 @@ _BUILT_IN = (
     http(TargetSmsJsonSettings, TargetSmsJson),
     http(AlphaSmsSettings, alphasms),
     http(SmscSettings, Smsc),
+    Kind(SmppSettings, lambda settings, around: SmppUpstream(settings, around.name)),
     Kind(SandboxSettings, _sandbox),
 )
 

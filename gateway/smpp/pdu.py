@@ -269,8 +269,8 @@ _TLVS = "tlvs"
 _LAYOUTS: dict[type[Body], tuple[tuple[str, int], ...]] = {
     Nothing: (),
     Bind: (
-        ("system_id", 16),
-        ("password", 9),
+        ("system_id", 65),  # 16 and 9 by the book; providers give longer ones out
+        ("password", 65),
         ("system_type", 13),
         ("interface_version", BYTE),
         ("addr_ton", BYTE),

@@ -123,8 +123,8 @@ def test_an_unknown_command_is_handed_on() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        Bind("x" * 16, "p"),
-        Bind("corp", "123456789"),
+        Bind("x" * 65, "p"),
+        Bind("corp", "1" * 65),
         Bind("c\0", "p"),
         Message(source="Б"),
         Message(short_message=b"x" * 255),
