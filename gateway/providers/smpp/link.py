@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Awaitable, Callable
 
@@ -187,10 +188,8 @@ class Link:
         waiting = {future for _, future in self._pending.values()} | self._deliveries
         if waiting:
             await asyncio.wait(waiting, timeout=grace_s)
-        try:
+        with contextlib.suppress(NoAnswer):
             await self.ask(Command.UNBIND, Nothing(), UNBIND_S)
-        except NoAnswer:
-            pass
         self._drop("we have unbound")
         for delivery in self._deliveries:
             delivery.cancel()
