@@ -66,6 +66,7 @@ class SmppFace:
     _waiting: list[_Waiting] = field(default_factory=list)
     _server: asyncio.Server | None = None
     _telling: asyncio.Task[None] | None = None
+    _serving: set[asyncio.Future[Any]] = field(default_factory=set)
 
     async def start(self, host: str, port: int) -> int:
         """The port, which is chosen for 0."""
@@ -83,10 +84,15 @@ class SmppFace:
         await asyncio.gather(self._telling, return_exceptions=True)
         for session in tuple(self.sessions):
             await session.hang_up()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _serve(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = _Session(self, stream, writer)
         self.sessions.append(session)
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         try:
             await session.run()
         finally:

@@ -14,7 +14,7 @@ from datetime import datetime
 from gateway.lifecycle import State
 from gateway.model import Incoming, Receipt
 from gateway.smpp.pdu import Message, Queried, Tag
-from gateway.smpp.text import Codings, decode_text, taken_apart
+from gateway.smpp.text import taken_apart
 from gateway.sms import channels
 
 _TYPE, _RECEIPT, _ON_THE_WAY = 0x3C, 0x04, 0x20
@@ -65,9 +65,11 @@ def is_receipt(message: Message) -> bool:
     return named or message.esm_class & _TYPE in (_RECEIPT, _ON_THE_WAY)
 
 
-def read_receipt(message: Message, codings: Codings, *, id_format: str = "as_is", smsc: bool = False) -> Receipt:
+def read_receipt(message: Message, *, id_format: str = "as_is", smsc: bool = False) -> Receipt:
     """Raises ``NotUnderstood``. ``smsc``: the parameters of SMSC.ru mean what it says."""
-    text = decode_text(taken_apart(message)[0], message.data_coding, codings)
+    # ASCII whatever the coding says, and not GSM 7-bit, where "_" and "@" are others. Some write UCS-2.
+    octets = taken_apart(message)[0]
+    text = octets.decode("utf-16-be" if octets[:1] == b"\0" else "latin-1", "replace")
     said = fields(text)
     named = (message.tlv(Tag.RECEIPTED_MESSAGE_ID) or b"").rstrip(b"\0").decode("latin-1") or said.get("id", "")
     provider_id = same_id(named, by_receipt=True, id_format=id_format)
@@ -92,7 +94,7 @@ def fields(text: str) -> dict[str, str]:
     if start := _TEXT.search(text):
         text = text[: start.start()]
     found = list(_FIELD.finditer(text))
-    ends = [match.start() for match in found[1:]] + [len(text)]
+    ends = [match.start() for match in found[1:]] + [len(text)] * bool(found)
     return {
         match[1].casefold().replace("_", " "): text[match.end() : end].strip().partition(" ")[0]
         for match, end in zip(found, ends, strict=True)

@@ -102,16 +102,17 @@ class SmppUpstream:
             self._known.clear()
             began = time.monotonic()
             try:
-                self._link = await self._bind()
+                link = self._link = await self._bind()
             except NotBound as error:
                 self._why_not = error
                 self._known.set()
             else:
                 log.info("smpp.bound", provider=self._name, host=self._settings.host, port=self._settings.port)
                 self._known.set()
-                why = await self._link.lost
+                why = await asyncio.shield(link.lost)
                 self._link, self._why_not = None, NotBound(Scope.ROUTE, why)
                 log.warning("smpp.lost", provider=self._name, why=why)
+                await link.close(0)
             tries = 0 if time.monotonic() - began > STEADY_S and self._why_not.scope is Scope.ROUTE else tries + 1
             if tries:
                 await asyncio.sleep(self._wait_s(tries))
@@ -255,9 +256,7 @@ class SmppUpstream:
         if not receipt.is_receipt(message):
             return await self._incoming(message)
         try:
-            told = receipt.read_receipt(
-                message, settings.data_coding, id_format=settings.id_format, smsc=settings.smsc_channels
-            )
+            told = receipt.read_receipt(message, id_format=settings.id_format, smsc=settings.smsc_channels)
         except receipt.NotUnderstood as error:  # it would be the same again
             log.error("smpp.unreadable", provider=self._name, what="receipt", why=str(error), alert=True)  # noqa: TRY400
             return Status.OK
