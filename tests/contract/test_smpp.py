@@ -339,7 +339,7 @@ async def test_a_wrong_password_stops_the_account(smsc: Smsc) -> None:
     async with account(smsc.port) as corp:
         assert await send(corp) == Deferred(Scope.PROVIDER, "the bind was refused: ESME_RINVPASWD (0x0E)")
         assert await send(corp) == Deferred(Scope.PROVIDER, "the bind was refused: ESME_RINVPASWD (0x0E)")
-    assert not smsc.face.sessions or not smsc.texts
+    assert not smsc.platform.journal
 
 
 async def test_a_receipt_that_cannot_be_written_down_comes_again(smsc: Smsc) -> None:

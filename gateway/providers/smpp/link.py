@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -29,6 +28,7 @@ from gateway.smpp.pdu import (
 log = structlog.get_logger()
 
 UNBIND_S = 5.0
+HANG_UP_S = 1.0
 DELIVERIES = 100
 """So many deliver_sm may wait for the disk; then no more is read from the connection."""
 
@@ -57,7 +57,7 @@ class Link:
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
-        self._sequence = itertools.cycle(range(1, MAX_SEQUENCE + 1))
+        self._sequence = 0
         self._pending: dict[int, tuple[int, asyncio.Future[Pdu]]] = {}
         self._slots = asyncio.Semaphore(DELIVERIES)
         self._deliveries: set[asyncio.Task[None]] = set()
@@ -76,7 +76,7 @@ class Link:
 
     async def ask(self, command: Command, body: Body, timeout_s: float | None = None) -> Pdu:
         """One request, its response. Raises ``NoAnswer``, and ``Malformed`` for what cannot be written."""
-        sequence = next(self._sequence)
+        sequence = self._sequence = self._sequence % MAX_SEQUENCE + 1
         raw = encode(Pdu(command, sequence, body))
         if not self.is_alive:
             raise NoAnswer(self._why_lost(), sent=False)
@@ -184,18 +184,23 @@ class Link:
                 task.cancel()
 
     async def close(self, grace_s: float) -> None:
-        """Let what is in flight end, unbind, disconnect. Does nothing to a link that is lost."""
+        """Let what is in flight end, unbind, disconnect."""
         waiting = {future for _, future in self._pending.values()} | self._deliveries
         if waiting:
             await asyncio.wait(waiting, timeout=grace_s)
         with contextlib.suppress(NoAnswer):
             await self.ask(Command.UNBIND, Nothing(), UNBIND_S)
-        self._drop("we have unbound")
         for delivery in self._deliveries:
             delivery.cancel()
-        await asyncio.gather(*self._tasks, *self._deliveries, return_exceptions=True)
+        await asyncio.gather(*self._deliveries, return_exceptions=True)
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Disconnect without a word. What came in before is still written down."""
+        self._drop("we have hung up")
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            async with asyncio.timeout(UNBIND_S):
+            async with asyncio.timeout(HANG_UP_S):
                 await self._writer.wait_closed()
         except (OSError, TimeoutError):
             self._writer.transport.abort()

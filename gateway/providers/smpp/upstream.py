@@ -84,6 +84,7 @@ class SmppUpstream:
         self._not_before = 0.0
         self._calls: set[asyncio.Future[None]] = set()
         self._assembly = Assembly(clock)
+        self._is_closed = False
 
     # ── staying bound ────────────────────────────────────────────────────────────────────────
 
@@ -93,7 +94,7 @@ class SmppUpstream:
         self._keep()
 
     def _keep(self) -> None:
-        if self._keeping is None:
+        if self._keeping is None and not self._is_closed:
             self._keeping = asyncio.create_task(self._stay_bound())
 
     async def _stay_bound(self) -> None:
@@ -112,7 +113,7 @@ class SmppUpstream:
                 why = await asyncio.shield(link.lost)
                 self._link, self._why_not = None, NotBound(Scope.ROUTE, why)
                 log.warning("smpp.lost", provider=self._name, why=why)
-                await link.close(0)
+                await link.hang_up()
             tries = 0 if time.monotonic() - began > STEADY_S and self._why_not.scope is Scope.ROUTE else tries + 1
             if tries:
                 await asyncio.sleep(self._wait_s(tries))
@@ -134,13 +135,13 @@ class SmppUpstream:
         try:
             answer = await link.ask(command, bind)
         except (NoAnswer, Malformed) as error:
-            await link.close(0)
+            await link.hang_up()
             raise NotBound(Scope.ROUTE, f"no answer to the bind: {error}") from None
         except asyncio.CancelledError:
-            await link.close(0)
+            await link.hang_up()
             raise
         if answer.status or answer.command != command | 0x80000000:
-            await link.close(0)
+            await link.hang_up()
             scope = Scope.PROVIDER if answer.status in _BAD_ACCOUNT else Scope.ROUTE
             why = f"the bind was refused: {status_name(answer.status)}"
             log.error("smpp.refused", provider=self._name, why=why, alert=scope is Scope.PROVIDER)
@@ -177,7 +178,7 @@ class SmppUpstream:
         """Let calls in flight end, unbind, disconnect."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=self._settings.timeout)
-        keeping, link = self._keeping, self._link
+        keeping, link, self._is_closed = self._keeping, self._link, True
         if keeping is not None:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
