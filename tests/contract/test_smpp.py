@@ -457,7 +457,7 @@ async def with_peer(raw: bytes, **changes: Any) -> Outcome:
         await bound(stream, writer)
         submit = await read_pdu(stream)
         writer.write(raw.replace(b"SEQ#", submit.sequence.to_bytes(4, "big")))
-        await stream.read()
+        await read_pdu(stream)  # unbind
 
     async with peer(handler) as url, account(port_of(url), **changes) as corp:
         return await send(corp)
@@ -539,7 +539,7 @@ async def test_a_receipt_before_the_answer_and_requests_that_nobody_knows() -> N
         writer.write(resp(5, 0, b"x").replace(b"SEQ#", b"\0\0\0\7"))
         acks.extend([await read_pdu(stream) for _ in range(3)])
         writer.write(encode(submit.answer(Taken("77"))))
-        await stream.read()
+        await read_pdu(stream)  # unbind
 
     async with peer(handler) as url, account(port_of(url), desk) as corp:
         assert await send(corp) == Submitted("77")
