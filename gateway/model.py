@@ -126,7 +126,16 @@ class Operator:
     login: str
 
 
-Credential = Password | ApiKey | NoSecret | Operator
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """An answer to an SMS that came in to this number of ours, by an address that the gateway has signed. Stands for
+    the account that has the number, and only with a verified sender."""
+
+    number: str
+    login: str | None = None
+
+
+Credential = Password | ApiKey | NoSecret | Operator | Conversation
 
 
 class Channel(StrEnum):
@@ -274,6 +283,13 @@ class Job:
     """When to hand it to the provider; None: at once."""
     send_at: float | None = None
     """When the provider is to send it; None: as soon as it has it."""
+    generation: int = 0
+    """How many times an operator has had it sent anew after it had failed."""
+
+    @property
+    def key(self) -> str:
+        """By this a provider knows the SMS: the same for each try that must not become a second one."""
+        return f"{self.id}.{self.generation}" if self.generation else self.id
 
 
 @dataclass(frozen=True, slots=True)

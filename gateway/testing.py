@@ -43,7 +43,9 @@ STATUSES = st.one_of(
     st.sampled_from([200, 200, 200, 201, 204, 302, 400, 404, 429, 500, 502, 503]), st.integers(100, 599)
 )
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
-_any_number_of_classes = settings(suppress_health_check=[HealthCheck.differing_executors])
+_any_number_of_classes = settings(
+    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], deadline=None
+)
 
 
 def attempt(number: str = NUMBER, text: str = "text", *, repeats: bool = False) -> Attempt:

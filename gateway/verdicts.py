@@ -93,6 +93,7 @@ CHANNEL_UNKNOWN = _reason("channel_unknown", FORMAT)
 CHANNEL_TEXT = _reason("channel_text", FORMAT)
 CHANNEL_NOT_CARRIED = _reason("channel_not_carried", FORBIDDEN)
 
+AUTOMATIC_ANSWER = _reason("automatic_answer", FORBIDDEN)
 STOP_LISTED = _reason("stop_listed", BANNED)
 LIST_UNKNOWN = _reason("list_unknown", NO_LIST)
 

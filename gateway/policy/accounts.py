@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from gateway.model import ApiKey, Channel, Credential, NoSecret, Operator, Password, Tell
+from gateway.model import ApiKey, Channel, Conversation, Credential, NoSecret, Operator, Password, Tell
 from gateway.policy.composing import TextRules
 
 Network = IPv4Network | IPv6Network
@@ -87,8 +87,8 @@ class Account:
         return next(iter(names)) if len(names) == 1 else ""
 
     def allows_originator(self, originator: str) -> bool:
-        """Registered exactly so, or the account may use any."""
-        return ANY in self.originators or originator in self.originators
+        """Registered exactly so, or a number of its own, or the account may use any."""
+        return ANY in self.originators or originator in self.originators or originator in self.incoming_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,8 @@ class Directory:
     def claimed(self, credential: Credential) -> Account | None:
         """The account that a credential names; whether it may is for ``proves`` to say."""
         match credential:
+            case Conversation(number=number):
+                return self.owner_of(number)
             case ApiKey(key=key, login=None):
                 return self.accounts.get(self.keys.get(key_digest(key), ""))
             case ApiKey(login=str(login)) | Password(login=login) | NoSecret(login=login) | Operator(login=login):

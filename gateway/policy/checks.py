@@ -6,7 +6,7 @@ place, and give its reason a row in ``verdicts`` and a sentence in each of ``rep
 
 from __future__ import annotations
 
-from gateway.model import Door, Envelope, NoSecret, Operator, Submission
+from gateway.model import Conversation, Door, Envelope, NoSecret, Operator, Submission
 from gateway.policy.accounts import Account, Directory, in_networks
 from gateway.sms import originator as originators
 from gateway.verdicts import (
@@ -47,7 +47,7 @@ def verified_by(envelope: Envelope, account: Account | None) -> str:
 
 def sender_is_verified(envelope: Envelope, submission: Submission, verified: str) -> None:
     """Step 2: unverified senders only where the listener says so, and never without a secret (form b)."""
-    has_secret = not isinstance(submission.credential, NoSecret)
+    has_secret = not isinstance(submission.credential, NoSecret | Conversation)
     if not verified and not (envelope.accept_unverified and has_secret):
         raise Refused(SENDER_NOT_VERIFIED)
 

@@ -205,8 +205,8 @@ class NoAnswer(Exception):
         self.sent = sent
 
 
-def client_id(job_id: str, bits: int) -> int:
-    """A positive number of at most so many bits for a job: what providers that want numbers take as the key of a
-    request. The same for each try, so that a repeat is known for what it is."""
-    digest = hashlib.blake2b(job_id.encode(), digest_size=8).digest()
+def client_id(key: str, bits: int) -> int:
+    """A positive number of at most so many bits for the key of a job: what providers that want numbers take. The same
+    for each try, so that a repeat is known for what it is."""
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % ((1 << bits) - 1) + 1

@@ -295,7 +295,7 @@ _ID_BITS = 53
 
 
 def _id(attempt: Attempt) -> int:
-    return client_id(attempt.job.id, _ID_BITS)
+    return client_id(attempt.job.key, _ID_BITS)
 
 
 def _msg(attempt: Attempt) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 
 from gateway.providers import Driver, ProviderSettings, Upstream, sandbox
 from gateway.providers.alphasms import AlphaSmsSettings, alphasms
+from gateway.providers.declarative.driver import Declarative
+from gateway.providers.declarative.settings import HttpSettings
 from gateway.providers.http import HttpUpstream
 from gateway.providers.sandbox import SandboxSettings, SandboxTransport
 from gateway.providers.smpp.settings import SmppSettings
@@ -67,6 +69,7 @@ _BUILT_IN = (
     http(TargetSmsJsonSettings, TargetSmsJson),
     http(AlphaSmsSettings, alphasms),
     http(SmscSettings, Smsc),
+    http(HttpSettings, Declarative),
     Kind(SmppSettings, lambda settings, around: SmppUpstream(settings, around.name)),
     Kind(SandboxSettings, _sandbox),
 )

@@ -92,7 +92,7 @@ class TargetSmsJson:
         times = {"validity_period": self._time(job.expires_at)}
         if job.send_at is not None:
             times["time_send"] = self._time(job.send_at)
-        key = str(client_id(job.id, ID_BITS))
+        key = str(client_id(job.key, ID_BITS))
         return {"phone": job.destination, "number_sms": str(number), "client_id_sms": key, **times}
 
     def _time(self, at: float) -> str:

@@ -50,14 +50,14 @@ class Mailroom:
         write("sms.incoming", id=item.id, provider=provider, repeated=not is_new or None, **what)
 
     def _mail(self, sms_id: str, sms: Incoming, account: Account | None, now: float) -> Reply | None:
-        settings = self._configuration().settings
+        settings, conversations = self._configuration().settings, self._configuration().conversations
         if account is None or account.incoming_mail is None or settings.replies is None:
             return None
         return forward(
             sms,
             sms_id,
             to=account.incoming_mail,
-            reply_to="",
+            reply_to=conversations.address(sms.sender, sms.destination) if conversations else "",
             sender=settings.replies.sender,
             hostname=settings.server.hostname,
             language=account.language,

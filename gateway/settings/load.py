@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.dialects import Dialect
 from gateway.dialects.address import AddressDialect
+from gateway.dialects.reply import ReplyDialect
 from gateway.dialects.smsc import SmscDialect
 from gateway.dialects.template import TemplateDialect
 from gateway.model import Tell
@@ -79,6 +80,11 @@ class Configuration:
         if callbacks is None or token is None:
             return ""
         return f"{callbacks.url.rstrip('/')}/{quote(provider, safe='')}/{token.get_secret_value()}"
+
+    @property
+    def conversations(self) -> ReplyDialect | None:
+        """How answers to incoming SMS are addressed; None: there are none."""
+        return _reply_dialect(self.settings.dialects)
 
     @property
     def pid_file(self) -> Path:
@@ -379,7 +385,14 @@ def _number_faults(key: Key, account: AccountSettings) -> Iterator[tuple[Key, st
 # ── into the domain ──────────────────────────────────────────────────────────────────────────
 
 
+def _reply_dialect(settings: DialectsSettings) -> ReplyDialect | None:
+    reply = settings.reply
+    return ReplyDialect(reply.domain.lower(), reply.key.get_secret_value()) if reply is not None else None
+
+
 def _dialects(settings: DialectsSettings) -> Iterator[Dialect]:
+    if (reply := _reply_dialect(settings)) is not None:
+        yield reply
     if (template := settings.template) is not None:
         yield TemplateDialect(
             addresses=frozenset(address.lower() for address in template.addresses),

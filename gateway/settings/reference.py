@@ -87,6 +87,8 @@ def _references(field: Schema) -> Iterator[tuple[str, str]]:
 def _kind(field: Schema) -> str:
     choices = [choice for choice in field.get("anyOf", ()) if choice.get("type") != "null"]
     match field:
+        case {**nothing} if not nothing:
+            kind = "anything"
         case {"enum": values}:
             kind = " or ".join(f"`{value}`" for value in values)
         case {"const": value}:

@@ -184,12 +184,21 @@ class SmscDialectSettings(Strict):
     max_destinations: int = Field(100, ge=1, le=1000, description="Numbers in one mail.")
 
 
+class ReplySettings(Strict):
+    """Answers to mails in which incoming SMS were forwarded: they go back as SMS."""
+
+    domain: str = Field(min_length=1, description="A domain whose mail comes to the gateway.")
+    key: SecretStr = Field(min_length=16, description="A random secret: who has it can make addresses of answers.")
+    key_file: str | None = Field(None, description="A file whose first line is the key.")
+
+
 class DialectsSettings(Strict):
     """How mails are written. At least one; a recipient that no dialect claims is refused."""
 
     template: TemplateSettings | None = None
     address: AddressSettings | None = None
     smsc: SmscDialectSettings | None = None
+    reply: ReplySettings | None = None
 
 
 if TYPE_CHECKING:

@@ -245,6 +245,7 @@ def job_of(row: Row[Any]) -> Job:
         resend=row.resend,
         channel=Channel(row.channel),
         tell=frozenset(map(Tell, row.tell.split())),
+        generation=row.generation,
         **(row.extras or {}),
     )
 

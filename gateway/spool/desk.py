@@ -112,6 +112,9 @@ def story(connection: Connection, wanted: str) -> Story | None:
     )
 
 
+_PERHAPS_SENT = (State.UNCERTAIN.value, State.QUEUED.value)
+
+
 def apply(connection: Connection, job_id: str, event: Event, now: float) -> State | None:
     """An operator's event: retry, cancel, hold, release. The new state, or None where the lifecycle forbids it."""
     row = connection.execute(
@@ -135,6 +138,8 @@ def apply(connection: Connection, job_id: str, event: Event, now: float) -> Stat
             "reason_values": None,
             "fence": row.fence + 1,
             "expires_at": max(row.expires_at, now + (row.expires_at - row.created_at)),
+            # What may have been sent keeps the key by which the provider knows it; what was refused is sent anew.
+            "generation": row.generation + (row.state not in _PERHAPS_SENT),
         }
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes))
     if state is State.QUEUED:

@@ -113,6 +113,7 @@ jobs = Table(
     Column("extras", _OptionalJSON),  # detail, comment, send_at; erased with the text
     Column("tell", String, nullable=False, server_default=""),  # who hears of more than failures: words of model.Tell
     Column("not_before", Float),  # scheduled; NULL: goes out as soon as it can
+    Column("generation", Integer, nullable=False, server_default="0"),  # sent anew by an operator so many times
     Column("poll_at", Float),  # when to ask the provider what became of it
     Column("cost", String),  # as the provider wrote it
     Column("result", _OptionalJSON),  # what the last receipt said besides the state

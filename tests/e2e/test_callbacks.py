@@ -17,7 +17,7 @@ from gateway.lifecycle import State
 from gateway.sandbox.platform import Platform
 from gateway.sandbox.web import application
 from tests.e2e.test_receipts import send, state_of, text_of
-from tests.running import ACCOUNT, listener, running
+from tests.running import ACCOUNT, SETTINGS, Client, listener, running
 from tests.smarthost import Smarthost, smarthost
 
 TOKEN = "sixteen-characters"
@@ -34,6 +34,10 @@ async def house(tmp_path: Path, **account: Any) -> AsyncIterator[tuple[Daemon, P
         section = {"driver": "targetsms-json", "url": str(server.make_url("/sendsmsjson.php"))}
         changes = {
             "listeners": [listener(on_refusal="reply")],
+            "dialects": {
+                **SETTINGS["dialects"],
+                "reply": {"domain": "sms.example.com", "key": "a secret of sixteen"},
+            },
             "replies": {"from": "sms@sms.example.com", "smarthost": f"smtp://127.0.0.1:{host.port}"},
             "callbacks": {"bind": f"127.0.0.1:{port}", "url": f"http://127.0.0.1:{port}/cb"},
             "providers": {"main": {**section, "user": "u", "password": "p", "callback_token": TOKEN, "poll": False}},
@@ -79,3 +83,32 @@ async def test_nobodys_number_is_kept_and_not_mailed(tmp_path: Path) -> None:
         kept = await daemon.store.read(lambda c: c.exec_driver_sql("select account, text from incoming").all())
         assert [tuple(row) for row in kept] == [(None, "x")]
         assert not host.envelopes
+
+
+async def test_an_answer_to_that_mail_goes_back_as_sms(tmp_path: Path) -> None:
+    """From our number, to whoever wrote; without the quotation; and only from somebody who may."""
+    incoming = {"numbers": ["79990001122"], "mail": "ops@ops.bank.example"}
+    async with house(tmp_path, incoming=incoming) as (daemon, platform, sandbox, host):
+        await sandbox.post("/push", json={"url": daemon._configuration.callback_url("main")})
+        await sandbox.post(
+            "/incoming", json={"from": "79107654321", "to": "79990001122", "text": "Вы открыты?", "id": "1"}
+        )
+        (mail,) = await host.mails(1)
+        address = str(mail["Reply-To"])
+        answer = (
+            "From: ops@ops.bank.example\r\nSubject: Re: SMS\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+            "Да, до 20:00\r\n\r\n12.03.2026 10:15, email2sms пишет:\r\n> Вы открыты?\r\n"
+        ).encode()
+        client = await Client.connect(daemon)
+        await client.say("EHLO bank.example")
+        assert (await client.mail(answer, address, sender="ops@ops.bank.example")).startswith("250")
+        async with asyncio.timeout(10):
+            while not platform.messages:
+                await asyncio.sleep(0.02)
+        (sent,) = platform.messages
+        assert (sent.destination, sent.originator, sent.text) == ("79107654321", "79990001122", "Да, до 20:00")
+        evil = answer.replace(b"ops@ops.bank", b"evil@evil.bank")
+        await client.mail(evil, address, sender="evil@evil.bank.example")
+        _, refused = await host.mails(2)
+        assert text_of(refused).splitlines()[0] == "FORBIDDEN"
+        assert len(platform.messages) == 1

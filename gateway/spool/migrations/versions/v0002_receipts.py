@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("extras", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("tell", sa.String(), server_default="", nullable=False),
         sa.Column("not_before", sa.Float(), nullable=True),
+        sa.Column("generation", sa.Integer(), server_default="0", nullable=False),
         sa.Column("poll_at", sa.Float(), nullable=True),
         sa.Column("cost", sa.String(), nullable=True),
         sa.Column("result", sa.JSON(none_as_null=True), nullable=True),
