@@ -334,6 +334,20 @@ async def test_without_a_link_nothing_has_left() -> None:
         assert outcome.why.startswith("no connection to the provider: ")
 
 
+@pytest.mark.parametrize("host", ["no-such-host.invalid", ".", "two..dots.example", "x" * 64 + ".example"])
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_host_that_is_none_is_no_link(host: str, tls: bool) -> None:
+    async with account(2775, host=host, tls=tls) as corp:
+        outcome = await send(corp)
+        assert isinstance(outcome, Deferred)
+        assert outcome.scope is Scope.ROUTE
+
+
+async def test_a_ca_file_that_is_not_there_is_no_link() -> None:
+    async with account(2775, tls=True, ca_file="/no/such/file.pem") as corp:
+        assert await send(corp) == Deferred(Scope.ROUTE, "no connection to the provider: No such file or directory")
+
+
 async def test_a_wrong_password_stops_the_account(smsc: Smsc) -> None:
     smsc.platform.password = "another"
     async with account(smsc.port) as corp:

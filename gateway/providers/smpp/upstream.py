@@ -155,7 +155,7 @@ class SmppUpstream:
             tls = ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 stream, writer = await asyncio.open_connection(settings.host, settings.port, ssl=tls)
-        except (OSError, UnicodeError) as error:  # among them TimeoutError and SSLError
+        except (OSError, ValueError) as error:  # among them TimeoutError, SSLError, and names that are no hosts
             raise NotBound(Scope.ROUTE, f"no connection to the provider: {_cause(error)}") from None
         return Link(
             stream,
