@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from gateway.cli.common import ConfigOption, configuration, store_of
 from gateway.service import reload as service
 from gateway.service.reload import NotRunning, NotTaken
 from gateway.settings.load import Configuration
+
+if TYPE_CHECKING:
+    from gateway.sandbox.platform import Platform
 
 RELOAD_S = 10.0
 
@@ -53,8 +57,9 @@ def sandbox(
     bind: Annotated[str, typer.Option(help="host:port")] = "127.0.0.1:8080",
     user: Annotated[str, typer.Option(help="The login to accept; empty: any.")] = "",
     password: Annotated[str, typer.Option(envvar="EMAIL2SMS_SANDBOX_PASSWORD", help="Its password.")] = "",
+    smpp: Annotated[str, typer.Option(help="host:port where it speaks SMPP, too.")] = "",
 ) -> None:
-    """Run a TargetSMS emulator: /sendsms.php, fake handsets on /, faults by POST /faults."""
+    """Run a TargetSMS emulator: /sendsms.php, fake handsets on /, faults by POST /faults. Or any SMSC, with --smpp."""
     from aiohttp import web  # noqa: PLC0415
 
     from gateway.sandbox.platform import Platform  # noqa: PLC0415
@@ -63,5 +68,18 @@ def sandbox(
 
     host, port = host_and_port(bind)
     typer.echo(f"TargetSMS emulator: http://{bind}/sendsms.php  handsets: http://{bind}/", err=True)
-    app = application(Platform(clock=time.time, user=user, password=password))
+    platform = Platform(clock=time.time, user=user, password=password)
+    app = application(platform)
+    if smpp:
+        app.cleanup_ctx.append(lambda _: _smpp(platform, *host_and_port(smpp)))
     web.run_app(app, host=host, port=port, print=None, access_log=None, loop=asyncio.new_event_loop())
+
+
+async def _smpp(platform: Platform, host: str, port: int) -> AsyncIterator[None]:
+    from gateway.sandbox.smpp import SmppFace  # noqa: PLC0415
+
+    face = SmppFace(platform)
+    port = await face.start(host, port)
+    typer.echo(f"SMPP: {host}:{port}", err=True)
+    yield
+    await face.close()

@@ -18,6 +18,8 @@ from gateway.providers.declarative.driver import Declarative
 from gateway.providers.declarative.settings import HttpSettings
 from gateway.providers.http import HttpUpstream
 from gateway.providers.sandbox import SandboxSettings, SandboxTransport
+from gateway.providers.smpp.settings import SmppSettings
+from gateway.providers.smpp.upstream import SmppUpstream
 from gateway.providers.smsc import Smsc, SmscSettings
 from gateway.providers.targetsms import TargetSms, TargetSmsSettings
 from gateway.providers.targetsms_json import TargetSmsJson, TargetSmsJsonSettings
@@ -68,6 +70,7 @@ _BUILT_IN = (
     http(AlphaSmsSettings, alphasms),
     http(SmscSettings, Smsc),
     http(HttpSettings, Declarative),
+    Kind(SmppSettings, lambda settings, around: SmppUpstream(settings, around.name)),
     Kind(SandboxSettings, _sandbox),
 )
 
