@@ -8,6 +8,7 @@ import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -28,6 +29,7 @@ TEXT = "Привет & пока"
 Row = dict[str, Any]
 
 
+@cache
 def table(preset: str) -> Row:
     loaded: Row = yaml.safe_load((TABLES / f"{preset}.yaml").read_text("utf-8"))
     return loaded
@@ -212,6 +214,14 @@ class TestSmsRu(PresetContract):
 class TestSmsAero(PresetContract):
     preset = "smsaero"
     words = ("no credits", "not enough money", "not enough credits", "insufficient", "incorrect login", "unauthorized")
+
+
+@pytest.mark.parametrize("says", ["false", "null", "NaN", "7", '"x"', "[]", "{}"])
+def test_the_http_status_is_no_code_of_the_provider(says: str) -> None:
+    """TurboSMS's 200 and SMS.ru's 200 are errors; HTTP's is not."""
+    for preset in presets():
+        (outcome,) = made(preset, password=SECRET).read_submit([attempt()], Response(200, says.encode()))
+        assert isinstance(outcome, Uncertain) or (isinstance(outcome, Rejected) and outcome.alert)
 
 
 class TestTurboSms(PresetContract):

@@ -154,9 +154,14 @@ class Answer:
         return next(filter(None, (self.first(path) for path in self._described.says)), self.text)
 
     @property
+    def given_code(self) -> str:
+        """The provider's error code; empty where the answer has none."""
+        return next(filter(None, (self.first(path) for path in self._described.code)), "")
+
+    @property
     def code(self) -> str:
-        """The provider's error code, or the HTTP status."""
-        given = next(filter(None, (self.first(path) for path in self._described.code)), str(self.response.status))
+        """The provider's error code, or the HTTP status, for people."""
+        given = self.given_code or str(self.response.status)
         return given if _CODE.fullmatch(given) else "0"
 
     def first(self, path: str) -> str:
@@ -186,7 +191,7 @@ class Answer:
 
     def is_error(self, row: ErrorRow) -> bool:
         """The row fits."""
-        return (not row.code or (self.is_json and self.code in row.code)) and self.shows(row)
+        return (not row.code or self.given_code in row.code) and self.shows(row)
 
     def shows_in_part(self, signs: Signs) -> bool:
         """Of several parts some are as wanted, some are not."""
