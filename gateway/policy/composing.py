@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -43,9 +44,9 @@ class Composed:
     notes: tuple[Note, ...] = field(default=())
 
 
-def compose(submission: Submission, rules: TextRules) -> Composed:
-    """Step 10: the length by the dialect, on the text as it was written; then cleaning, transliteration, segments.
-    Raises ``Refused`` (LIMIT)."""
+def compose(submission: Submission, rules: TextRules, national: Sequence[str] = ()) -> Composed:
+    """Step 10: the length by the dialect, on the text as it was written; then cleaning, transliteration, segments
+    (``national`` names 7-bit tables that may be used). Raises ``Refused`` (LIMIT)."""
     limit = submission.max_text_length
     if limit is not None and len(submission.text) > limit:
         raise Refused(TEXT_TOO_LONG, length=len(submission.text), limit=limit)
@@ -53,7 +54,7 @@ def compose(submission: Submission, rules: TextRules) -> Composed:
         return Composed(submission.text, 1)
     notes: list[Note] = []
     text = _transliterated(_cleaned(submission.text, rules, notes), submission, rules, notes)
-    count = segments.count(text)
+    count = len(segments.segment(text, national).segments)
     if count > rules.max_segments:
         if not rules.cut:
             raise Refused(TOO_MANY_SEGMENTS, segments=count, limit=rules.max_segments)

@@ -21,6 +21,8 @@ class House:
     router: Router
     validity_s: float
     schedule_ahead_s: float = 30 * 86400.0
+    national: tuple[str, ...] = ()
+    """National 7-bit tables that every provider account knows, so that a text is counted as it will be sent."""
 
 
 def decide(envelope: Envelope, submission: Submission, account: Account, verified: str, house: House) -> Accepted:
@@ -35,7 +37,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
     checks.channel_is_allowed(submission, account)
     asked = _destinations(submission, account)
     checks.destinations_are_few(submission)
-    composed = compose(submission, account.texts)
+    composed = compose(submission, account.texts, house.national)
     wishes, now = submission.wishes, envelope.received_at
     send_at = resolve(wishes.when, now, house.schedule_ahead_s)
     jobs: dict[str, Job] = {}

@@ -62,6 +62,10 @@ class ProviderSettings(Strict):
         """What this account carries."""
         return self.channels
 
+    def national(self) -> frozenset[str]:
+        """National 7-bit tables that it knows: keys of ``sms.segments.NATIONAL``."""
+        return frozenset()
+
     def schedules(self) -> bool:
         """Whether a scheduled SMS is handed over at once, with its time, instead of waiting here."""
         return False

@@ -132,7 +132,7 @@ def load(path: Path) -> Configuration:
         settings=settings,
         directory=Directory.of(_account(account, default_language) for account in accounts),
         dialects=tuple(_dialects(settings.dialects)),
-        house=House(_router(settings), settings.relay.validity, settings.relay.schedule_ahead),
+        house=House(_router(settings), settings.relay.validity, settings.relay.schedule_ahead, _national(settings)),
         retry=_retry(settings.relay),
         tls={
             listener.name: _tls(listener, path.parent, document.at(("listeners", index, "tls")))
@@ -413,6 +413,10 @@ def _dialects(settings: DialectsSettings) -> Iterator[Dialect]:
             max_text_length=address.max_text_length,
             max_destinations=address.max_destinations,
         )
+
+
+def _national(settings: GatewaySettings) -> tuple[str, ...]:
+    return tuple(sorted(frozenset.intersection(*(given.national() for given in settings.providers.values()))))
 
 
 def _router(settings: GatewaySettings) -> Router:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gsmcodecs.charmaps import GSMCHARMAPS
 
 from gateway.smpp.pdu import Malformed, Message, Tag, Tlv
+from gateway.sms import segments
 
 ESCAPE = 0x1B
 UDHI = 0x40
@@ -21,12 +22,10 @@ FLASH = 0x10
 """In data_coding, with the alphabet's bits: message class 0, shown and not kept (TS 23.038 §4)."""
 MAX_PARTS = 255
 
-_TO_GSM: dict[str, int] = {chr(char): code for char, code in GSMCHARMAPS[0]["locking"]["encode"].items()}
-_TO_GSM_EXTENSION: dict[str, int] = {
-    chr(char): code for char, code in GSMCHARMAPS[0]["singleShift"]["encode"].items() if char != 0xA0
+_FROM_GSM = {code: chr(char) for char, code in GSMCHARMAPS[0]["locking"]["encode"].items()}
+_FROM_GSM_EXTENSION = {
+    code: chr(char) for char, code in GSMCHARMAPS[0]["singleShift"]["encode"].items() if char != 0xA0
 }
-_FROM_GSM = {code: char for char, code in _TO_GSM.items()}
-_FROM_GSM_EXTENSION = {code: char for char, code in _TO_GSM_EXTENSION.items()}
 
 
 class Alphabet(StrEnum):
@@ -56,19 +55,6 @@ _STANDARD = {0: "gsm7", 1: "latin-1", 3: "latin-1", 6: "iso8859-5", 7: "iso8859-
 _CODECS = {Alphabet.GSM7: "gsm7", Alphabet.LATIN1: "latin-1", Alphabet.UCS2: "utf-16-be"}
 
 
-def encode_gsm7(text: str) -> bytes:
-    """One septet an octet. Raises ``UnicodeError`` for what the alphabet does not have."""
-    octets = bytearray()
-    for char in text:
-        if char in _TO_GSM:
-            octets.append(_TO_GSM[char])
-        elif char in _TO_GSM_EXTENSION:
-            octets += bytes((ESCAPE, _TO_GSM_EXTENSION[char]))
-        else:
-            raise UnicodeError("not in GSM 7-bit")
-    return bytes(octets)
-
-
 def decode_gsm7(octets: bytes) -> str:
     """As a handset shows it: an unknown escape is the character without it, an octet above 127 is a question mark."""
     chars, escaped = [], False
@@ -83,7 +69,7 @@ def decode_gsm7(octets: bytes) -> str:
 
 
 _ENCODE: dict[Alphabet, Callable[[str], bytes]] = {
-    Alphabet.GSM7: encode_gsm7,
+    Alphabet.GSM7: segments.encode,
     Alphabet.LATIN1: lambda text: text.encode("latin-1"),
     Alphabet.UCS2: lambda text: text.encode("utf-16-be", "replace"),
 }
@@ -118,9 +104,23 @@ def decode_text(octets: bytes, data_coding: int, codings: Codings) -> str:
 # ── long texts ───────────────────────────────────────────────────────────────────────────────
 
 
-def compose(message: Message, text: str, codings: Codings, long: Long, reference: int, *, flash: bool) -> list[Message]:
-    """The PDUs that carry the text, in their order. ``reference`` tells the parts of one text from those of another.
-    Raises ``Malformed`` for a text that has too many parts."""
+def compose(
+    message: Message,
+    text: str,
+    codings: Codings,
+    long: Long,
+    reference: int,
+    *,
+    flash: bool,
+    national: Sequence[str] = (),
+) -> list[Message]:
+    """The PDUs that carry the text, in their order. ``reference`` tells the parts of one text from those of another,
+    ``national`` names 7-bit tables that may be used. Raises ``Malformed`` for a text that has too many parts."""
+    if national and long is Long.UDH and Alphabet.GSM7 in codings:
+        found = segments.segment(text, national)
+        if found.tables != segments.DEFAULT:
+            message = replace(message, data_coding=codings[Alphabet.GSM7] | (FLASH if flash else 0))
+            return _in_national(message, found, reference)
     alphabet = alphabet_of(text, codings)
     message = replace(message, data_coding=codings[alphabet] | (FLASH if flash else 0))
     octets, (single, part) = _ENCODE[alphabet](text), SIZES[alphabet]
@@ -133,6 +133,23 @@ def compose(message: Message, text: str, codings: Codings, long: Long, reference
         raise Malformed(f"a text of {len(pieces)} parts")
     mark = _with_header if long is Long.UDH else _with_sar
     return [mark(message, piece, reference, len(pieces), number) for number, piece in enumerate(pieces, 1)]
+
+
+def _in_national(message: Message, found: segments.Segmentation, reference: int) -> list[Message]:
+    """Each part names its tables in its header: elements 0x24 (single shift) and 0x25 (locking shift), TS 23.040
+    §9.2.3.24.15 and 16."""
+    total = len(found.segments)
+    if total > MAX_PARTS:
+        raise Malformed(f"a text of {total} parts")
+    shifts = ((0x24, found.tables.shift), (0x25, found.tables.locking))
+    tables = b"".join(bytes((element, 1, table)) for element, table in shifts if table)
+    made = []
+    for number, piece in enumerate(found.segments, 1):
+        place = bytes((0, 3, reference & 0xFF, total, number)) if total > 1 else b""
+        header = bytes((len(place + tables),)) + place + tables
+        octets = header + segments.encode(piece, found.tables)
+        made.append(replace(message, esm_class=message.esm_class | UDHI, short_message=octets))
+    return made
 
 
 def _cut(text: str, encode: Callable[[str], bytes], size: int) -> list[bytes]:

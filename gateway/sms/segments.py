@@ -89,7 +89,7 @@ _GSM = _costs(DEFAULT)
 
 
 def encode(text: str, tables: Tables = DEFAULT) -> bytes:
-    """The septets of a text, one in each octet. Raises ``ValueError`` for a character that the tables do not have."""
+    """The septets of a text, one in each octet. Raises ``UnicodeError`` for a character that the tables do not have."""
     basic, extension = _codes(tables)
     octets = bytearray()
     for char in text:
@@ -98,7 +98,7 @@ def encode(text: str, tables: Tables = DEFAULT) -> bytes:
         elif (code := extension.get(ord(char))) is not None and char != _NO_CHARACTER:
             octets += bytes((0x1B, code))
         else:
-            raise ValueError(f"{char!r} is not in the alphabet")
+            raise UnicodeError(f"{char!r} is not in the alphabet")
     return bytes(octets)
 
 

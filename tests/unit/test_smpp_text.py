@@ -15,10 +15,10 @@ from gateway.smpp.text import (
     compose,
     decode_gsm7,
     decode_text,
-    encode_gsm7,
     taken_apart,
 )
 from gateway.sms import segments
+from gateway.sms.segments import encode as encode_gsm7
 
 CODINGS = {Alphabet.GSM7: 0, Alphabet.LATIN1: 3, Alphabet.UCS2: 8}
 PLAIN = {Alphabet.GSM7: 0, Alphabet.UCS2: 8}
@@ -145,3 +145,19 @@ def test_headers_as_others_write_them(header: str, part: Part | None) -> None:
 @given(st.binary(max_size=60))
 def test_no_header_is_an_exception(octets: bytes) -> None:
     taken_apart(Message(esm_class=0x40, short_message=octets))
+
+
+def test_national_tables_are_named_in_the_header() -> None:
+    """Turkish: one part of 155 septets, or several of 149, instead of UCS-2's 70 and 67."""
+    (single,) = compose(Message(), "ş" * 155, PLAIN, Long.UDH, 7, flash=False, national=["turkish"])
+    assert (single.data_coding, single.esm_class, single.short_message[:4]) == (0, 0x40, bytes((3, 0x25, 1, 1)))
+    assert len(single.short_message) == 4 + 155
+    first, second = compose(Message(), "ş" * 160, PLAIN, Long.UDH, 7, flash=False, national=["turkish"])
+    assert first.short_message[:9] == bytes((8, 0, 3, 7, 2, 1, 0x25, 1, 1))
+    assert (len(first.short_message), len(second.short_message)) == (9 + 149, 9 + 11)
+
+
+def test_without_need_no_table_is_named() -> None:
+    for text, long in (("plain", Long.UDH), ("ş", Long.PAYLOAD), ("ы", Long.UDH)):
+        (message,) = compose(Message(), text, PLAIN, long, 7, flash=False, national=["turkish"])
+        assert message.esm_class == 0

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 from gateway.model import Channel
 from gateway.providers import ProviderSettings
 from gateway.smpp.text import Alphabet, Long
+from gateway.sms.segments import NATIONAL
 
 Octet = Annotated[int, Field(ge=0, le=255)]
 
@@ -18,6 +19,12 @@ def _with_ucs2(codings: dict[Alphabet, int]) -> dict[Alphabet, int]:
     if Alphabet.UCS2 not in codings:
         raise ValueError("ucs2 is missing: no other alphabet has every letter")
     return codings
+
+
+def _national(name: str) -> str:
+    if name not in NATIONAL:
+        raise ValueError(f"no national table; one of {', '.join(NATIONAL)}")
+    return name
 
 
 class SmppSettings(ProviderSettings):
@@ -54,6 +61,11 @@ class SmppSettings(ProviderSettings):
         description="`udh`: in parts with a header; `sar`: in parts with the parameters `sar_…`; `payload`: whole, in "
         "`message_payload`, for the provider to cut (SMSC.ru).",
     )
+    national_tables: tuple[Annotated[str, AfterValidator(_national)], ...] = Field(
+        (),
+        description="National tables of the 7-bit alphabet that the operators and handsets behind this SMSC know, such "
+        "as `turkish`; used where that saves parts. Needs `long_texts: udh`.",
+    )
     data_coding: Annotated[dict[Alphabet, Octet], AfterValidator(_with_ucs2)] = Field(
         {Alphabet.GSM7: 0, Alphabet.UCS2: 8},
         description="The number of each alphabet that may be sent: `gsm7`, `latin1`, `ucs2`. SMSC.ru: "
@@ -86,7 +98,13 @@ class SmppSettings(ProviderSettings):
     def _ca_needs_tls(self) -> Self:
         if self.ca_file is not None and not self.tls:
             raise ValueError("ca_file: without tls it is not used")
+        if self.national_tables and (self.long_texts is not Long.UDH or Alphabet.GSM7 not in self.data_coding):
+            raise ValueError("national_tables: need long_texts: udh, and gsm7 in data_coding")
         return self
+
+    def national(self) -> frozenset[str]:
+        """As the setting says."""
+        return frozenset(self.national_tables)
 
     def carries(self) -> frozenset[Channel]:
         """SMS and flash; all of them at SMSC.ru."""

@@ -331,7 +331,8 @@ def written(job: Job, settings: SmppSettings, now: float) -> list[Message]:
     text = channels.dressed(job) if settings.smsc_channels else job.text
     reference, flash = client_id(job.id, 16), job.channel is Channel.FLASH
     try:
-        return compose(message, text, settings.data_coding, settings.long_texts, reference, flash=flash)
+        coding, long, national = settings.data_coding, settings.long_texts, settings.national_tables
+        return compose(message, text, coding, long, reference, flash=flash, national=national)
     except Malformed:
         raise Refused(REQUEST_TOO_LONG) from None
 
