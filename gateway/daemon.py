@@ -319,7 +319,18 @@ def reloaded(running: Configuration) -> Configuration | None:
     except ConfigError as fault:
         log.error("config.refused", why=str(fault), alert=True)  # noqa: TRY400 (no bug of ours: no traceback)
         return None
-    fixed = ("server", "store", "listeners", "providers", "replies", "relay", "retention", "console", "log")
+    fixed = (
+        "server",
+        "store",
+        "listeners",
+        "providers",
+        "replies",
+        "relay",
+        "retention",
+        "console",
+        "callbacks",
+        "log",
+    )
     if changed := [name for name in fixed if getattr(running.settings, name) != getattr(fresh.settings, name)]:
         log.error("config.refused", why=f"changed, but only a restart applies it: {', '.join(changed)}", alert=True)
         return None

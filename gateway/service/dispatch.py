@@ -116,7 +116,8 @@ class Dispatch:
     async def _settle(self, attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> None:
         terms = Terms(
             retry=self._retry,
-            resolve_within_s=self._terms.resolve_within_s if len(attempts) == 1 else 0.0,
+            # One of a group can be asked about only where it has a key of its own.
+            resolve_within_s=self._terms.resolve_within_s if len(attempts) == 1 or self._terms.keyed else 0.0,
             window_s=self._terms.duplicate_window_s,
             reporting=self._reporting,
             now=self._clock(),
