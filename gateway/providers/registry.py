@@ -16,7 +16,6 @@ from gateway.providers import Driver, ProviderSettings, Upstream, sandbox
 from gateway.providers.alphasms import AlphaSmsSettings, alphasms
 from gateway.providers.declarative.driver import Declarative
 from gateway.providers.declarative.settings import HttpSettings
-from gateway.providers.http import HttpUpstream
 from gateway.providers.sandbox import SandboxSettings, SandboxTransport
 from gateway.providers.smpp.settings import SmppSettings
 from gateway.providers.smpp.upstream import SmppUpstream
@@ -57,10 +56,18 @@ class Kind:
 
 def http(settings: type[ProviderSettings], driver: Callable[[Any, str], Driver]) -> Kind:
     """A driver on HTTP: made of its settings and the address of its callbacks."""
-    return Kind(settings, lambda given, around: HttpUpstream.of(driver(given, around.callback_url), given))
+
+    def connect(given: Any, around: Surroundings) -> Upstream:
+        from gateway.providers.http import HttpUpstream  # noqa: PLC0415  (a tenth of a second that few verbs need)
+
+        return HttpUpstream.of(driver(given, around.callback_url), given)
+
+    return Kind(settings, connect)
 
 
 def _sandbox(settings: SandboxSettings, around: Surroundings) -> Upstream:
+    from gateway.providers.http import HttpUpstream  # noqa: PLC0415
+
     return HttpUpstream.of(sandbox.driver(), settings, SandboxTransport(around.platform))
 
 
