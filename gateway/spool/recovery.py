@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Integer, Row, and_, bindparam, func, insert, not_, or_, select, text, update
 
 from gateway.lifecycle import State
-from gateway.model import Job, Note
+from gateway.model import Job, Note, Tell
+from gateway.spool import hooks
 from gateway.spool.claims import job_of
 from gateway.spool.engine import announce
 from gateway.spool.outbox import ask_for_reports
@@ -177,7 +178,22 @@ def expire(connection: Connection, now: float, refusal: Refusal) -> list[Job]:
         note = Note("relay", "expired")
         connection.execute(insert(trail), [trail_row(row.mail_id, row.id, now, (note,)) for row in rows])
         ask_for_reports(connection, [row.mail_id for row in rows], now)
+        hooks.call(connection, [_news(row, now, refusal) for row in rows if Tell.HOOK in row.tell.split()])
     return [job_of(row) for row in rows]
+
+
+def _news(row: Row[Any], now: float, refusal: Refusal) -> hooks.News:
+    return hooks.News(
+        account=row.account,
+        mail_id=row.mail_id,
+        job_id=row.id,
+        destination=row.destination,
+        state=State.EXPIRED,
+        at=now,
+        provider=row.provider,
+        provider_id=None,
+        verdict=refusal.code,
+    )
 
 
 _OLD = (

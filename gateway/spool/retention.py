@@ -34,6 +34,7 @@ def erase_texts(connection: Connection, before: float) -> int:
         update(jobs).where(jobs.c.id.in_(old)).values(text=None, extras=None, result=None)
     ).rowcount
     connection.execute(update(incoming).where(incoming.c.received_at < before).values(text=None))
+    connection.execute(delete(hooks).where(hooks.c.created_at < before, hooks.c.due_at.is_(None)))
     waits = exists().where(jobs.c.mail_id == mails.c.id, jobs.c.state.in_(_WAITING))
     copied = select(mails.c.id).where(text(WITH_COPY), mails.c.received_at < before, ~waits).limit(AT_ONCE)
     blanked = connection.execute(update(mails).where(mails.c.id.in_(copied)).values(copy=None)).rowcount
@@ -55,7 +56,6 @@ def delete_records(connection: Connection, before: float) -> int:
     answered = select(incoming.c.id).where(incoming.c.received_at < before)
     connection.execute(delete(outbox).where(outbox.c.mail_id.in_(answered)))
     connection.execute(delete(incoming).where(incoming.c.received_at < before))
-    connection.execute(delete(hooks).where(hooks.c.created_at < before, hooks.c.due_at.is_(None)))
     day = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%d")
     connection.execute(delete(usage).where(usage.c.period < day))
     return len(ids)

@@ -10,12 +10,13 @@ import pytest
 
 from gateway.lifecycle import Event, State
 from gateway.model import Accepted, Incoming, Receipt, Reply, Tell
-from gateway.spool import hooks, incoming, outbox, receipts
+from gateway.spool import hooks, incoming, outbox, receipts, recovery, retention
 from gateway.spool.incoming import Arrived
 from gateway.spool.put import StoredMail
 from gateway.spool.receipts import POLL_FOR_S, Applied, Question, Received
 from gateway.spool.store import Store
-from tests.contract.spool.given import NOW, claim, job, mail, put_jobs, rows, settled, value
+from gateway.verdicts import VALIDITY_PASSED, Refusal
+from tests.contract.spool.given import NOW, VALIDITY_S, claim, job, mail, put_jobs, rows, settled, value
 
 LATER = NOW + 60.0
 
@@ -73,6 +74,14 @@ async def test_what_is_final_stays(store: Store) -> None:
     await store.record(said("11", State.DELIVERED))
     assert await store.record(said("11", State.UNDELIVERED)) == Applied(job_id)
     assert (await job(store, job_id)).state == "delivered"
+
+
+async def test_what_is_known_after_all_ends_the_uncertainty(store: Store) -> None:
+    """The platform had said that nothing would ever be known."""
+    await put_jobs(store, 1)
+    job_id = await submitted(store)
+    await store.record(said("11", State.UNCERTAIN, "partly_deliver"))
+    assert await store.record(said("11", State.DELIVERED)) == Applied(job_id, State.DELIVERED)
 
 
 async def test_a_receipt_may_come_before_the_answer(store: Store) -> None:
@@ -190,6 +199,26 @@ async def test_a_program_hears_of_each_step_once(store: Store) -> None:
     await store.write(lambda connection: hooks.postpone(connection, calls[1].id, LATER + 5, "HTTP 500"))
     (again,) = await store.write(lambda connection: hooks.take(connection, LATER + 5, 10))
     assert (again.id, again.tries) == (calls[1].id, 1)
+
+
+async def test_a_program_hears_of_what_was_never_sent(store: Store) -> None:
+    await store.put(watched(Tell.HOOK))
+    assert len(await store.write(lambda c: recovery.expire(c, NOW + VALIDITY_S, Refusal(VALIDITY_PASSED)))) == 1
+    (call,) = await store.write(lambda connection: hooks.take(connection, NOW + VALIDITY_S, 10))
+    assert (call.event["state"], call.event["verdict"]) == ("expired", "EXPIRED")
+
+
+async def test_what_was_told_is_not_kept_longer_than_texts(store: Store) -> None:
+    """It may hold the words of an SMS that came in."""
+    sms = Incoming("mo-1", "79107654321", "79990001122", "words")
+    await store.write(lambda c: incoming.keep(c, Arrived("I1", "main", sms, "test_user", None, hook=True, at=NOW)))
+    (call,) = await store.write(lambda connection: hooks.take(connection, NOW, 10))
+    await store.write(lambda connection: retention.erase_texts(connection, NOW + 1))
+    assert await value(store, "select count(*) from hooks") == 1  # it is still being told
+    await store.write(lambda connection: hooks.finish(connection, call.id))
+    await store.write(lambda connection: retention.erase_texts(connection, NOW + 1))
+    assert await value(store, "select count(*) from hooks") == 0
+    assert await value(store, "select text from incoming") is None
 
 
 # ── asking ───────────────────────────────────────────────────────────────────────────────────
