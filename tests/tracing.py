@@ -55,7 +55,13 @@ async def strace(pid: int, *options: str) -> AsyncIterator[None]:
                 os.kill(
                     process.pid, signal.SIGTERM
                 )  # terminate() would take the exit code away from the loop's watcher
-        await process.communicate()
+        ended = asyncio.create_task(process.communicate())
+        await asyncio.wait({ended}, timeout=10)
+        if not ended.done():
+            # Detaching from a process killed this moment, strace waits for its first thread, which the kernel holds
+            # back until strace has buried the others.
+            os.kill(process.pid, signal.SIGKILL)
+        await ended
 
 
 def trace_to(path: Path) -> list[str]:
