@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 EX_CONFIG = 78
 EX_TEMPFAIL = 75
+COLLECT_EVERY = 20_000
+"""Allocations between two looks for garbage. Python's 700 make an eighth of the start, in which nothing is garbage."""
 
 
 def main() -> None:
     """Run the command. A configuration that cannot be used ends it with 78, a database that is away with 75
     (sysexits.h)."""
+    gc.set_threshold(COLLECT_EVERY)
     from gateway.cli.app import app  # noqa: PLC0415  (a broken pipe or Ctrl-C during the imports shows no traceback)
     from gateway.settings.document import ConfigError, Unavailable  # noqa: PLC0415
     from gateway.watch.log import set_up  # noqa: PLC0415

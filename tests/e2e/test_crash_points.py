@@ -199,8 +199,8 @@ async def test_an_answer_that_the_disk_refused(tmp_path: Path, store_url: str) -
 
 
 CALLS = ("pwrite64", *SYNCS, *SAYS)
-POINTS = {"mail to SMS": 7, "refused mail to reply mail": 4}
-"""How many of the places, besides the syncs, fit into a minute. EMAIL2SMS_SOAK takes all."""
+POINTS = {"mail to SMS": 4, "refused mail to reply mail": 2}
+"""How many of the places, besides the syncs, fit into a quarter of a minute. EMAIL2SMS_SOAK takes all."""
 
 
 @dataclass
