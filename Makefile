@@ -8,7 +8,7 @@ demo: .venv/ready
 	@$(BIN)/email2sms demo
 
 test: .venv/ready
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup
+	@$(BIN)/python -m pytest -n 4
 
 check: .venv/ready
 	$(BIN)/ruff check gateway tests
