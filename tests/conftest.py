@@ -71,7 +71,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Files whose tests share something slow stay together when several processes run the tests."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class Together(LoadScopeScheduling):  # type: ignore[misc]  (untyped)
+    class Together(LoadScopeScheduling):  # type: ignore[misc]  # untyped
         def _split_scope(self, nodeid: str) -> str:
             path = Path(nodeid.partition("::")[0])
             return path.stem if path.stem in {"test_faults", "test_database", "test_queries"} else nodeid
