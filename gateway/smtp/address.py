@@ -50,7 +50,7 @@ def listed(argument: str) -> list[str]:
     if match is None:
         return [argument]
     parts = [part.strip() for part in re.split(r"[;,]", match[1])]
-    return [f"TO:<{part}>{match[2]}" for part in parts if part]
+    return [f"TO:<{part}>{match[2] or ''}" for part in parts if part]
 
 
 def completed(address: str, home_domain: str) -> tuple[str, bool, bool]:
