@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
@@ -36,6 +37,7 @@ class Doorstep:
         self._session = session
         self._patience_s = min(HANDSHAKE_S, terms.settings.command_timeout)
         self._shaking: set[asyncio.Task[None]] = set()
+        self._by_client: Counter[str] = Counter()
         self._accepting = asyncio.create_task(self._accept(bound))
 
     def close(self) -> None:
@@ -54,21 +56,32 @@ class Doorstep:
                     log.warning("smtp.not_accepted", listener=self._terms.settings.name, why=str(error))
                     await asyncio.sleep(AFTER_FAULT_S)
                     continue
-                if len(self._shaking) >= self._terms.settings.max_connections:
+                peer = address[0] if address else ""
+                if self._is_crowded(peer):
                     client.close()
                     continue
-                task = asyncio.create_task(self._shake(client, address[0] if address else ""))
+                task = asyncio.create_task(self._shake(client, peer))
                 self._shaking.add(task)
                 task.add_done_callback(self._shaking.discard)
 
+    def _is_crowded(self, peer: str) -> bool:
+        settings = self._terms.settings
+        too_many = bool(peer) and self._by_client[peer] >= settings.max_connections_per_client
+        return too_many or len(self._shaking) >= settings.max_connections
+
     async def _shake(self, client: socket.socket, peer: str) -> None:
         loop = asyncio.get_running_loop()
+        self._by_client[peer] += 1
         try:
             await loop.connect_accepted_socket(
                 self._session, client, ssl=self._tls, ssl_handshake_timeout=self._patience_s
             )
         except OSError as error:
             self._failed(error, peer)
+        finally:
+            self._by_client[peer] -= 1
+            if not self._by_client[peer]:
+                del self._by_client[peer]
 
     def _failed(self, error: OSError, peer: str) -> None:
         settings = self._terms.settings

@@ -29,7 +29,7 @@ from gateway.service.desk import Desk
 from gateway.service.quirks import WORDS, Quirk, QuirkBook, known_quirks, words
 from gateway.settings.load import load
 from tests.running import ACCOUNT, Client, handsets, listener, port, running, template, write_config
-from tests.smtp.test_defence import RIGHT, SERVICE, Tls, b64
+from tests.smtp.test_defence import RIGHT, SERVICE, Tls, b64, insecure
 
 HASHED = {key: value for key, value in ACCOUNT.items() if key != "password"}
 HASHED |= {"login": "hashed", "api_keys": [], "senders": [], "lists": {}, "stop_list": []}
@@ -401,6 +401,17 @@ async def test_what_is_not_tls_on_the_tls_port_is_named(
             assert (row.client, row.quirk) == ("127.0.0.1", "smtp-on-tls-port")
     named = [(event["peer"], event["looks_like"]) for event in events if event["event"] == "smtp.not_smtp"]
     assert named == [("127.0.0.1", looks_like)]
+
+
+async def test_handshakes_that_wait_are_limited_as_connections_are(tmp_path: Path, certificate: Tls) -> None:
+    door = listener(tls={**certificate, "mode": "implicit"}, max_connections_per_client=2)
+    async with running(tmp_path, {"listeners": [door]}) as daemon:
+        first, _, third = [Client(*await asyncio.open_connection("127.0.0.1", port(daemon))) for _ in range(3)]
+        assert await third.closed()
+        first.send(b"NOOP\r\n")
+        assert await first.closed()
+        client = Client(*await asyncio.open_connection("127.0.0.1", port(daemon), ssl=insecure()))
+        assert (await client.answer()).startswith("220")
 
 
 # ── the report ───────────────────────────────────────────────────────────────────────────────────
