@@ -52,6 +52,7 @@ from gateway.web.callbacks import application as callback_site
 log = structlog.get_logger()
 
 BEAT_S = 3.0
+QUIRKS_S = 10.0
 REMEMBER_S = 2.0
 EXPIRE_S = 5.0
 PRUNE_S = 60.0
@@ -79,6 +80,8 @@ class Daemon:
         called again.
         """
         settings = self._configuration.settings
+        for warning in self._configuration.warnings:
+            log.warning("config.dangerous", what=warning, alert=True)
         await self._open_store()
         self.platform = Platform(clock=time.time)
         self._receipts = Receipts(self.store, Mailroom(lambda: self._configuration, self.store))
@@ -94,6 +97,7 @@ class Daemon:
         retention = settings.retention
         self._run(keeper.every(BEAT_S, "beat", self._presence.beat))
         self._run(keeper.every(REMEMBER_S, "epoch", self._memory.advance))
+        self._run(keeper.every(QUIRKS_S, "quirks", self.intake.quirks.write))
         self._run(keeper.every(EXPIRE_S, "expiry", lambda: upkeep.expire(self.store, time.time())))
         self._run(keeper.every(PRUNE_S, "retention", lambda: upkeep.prune(self.store, time.time(), retention)))
         self._run(self.store.database.watch(lambda name: self._wake([name])))
@@ -233,6 +237,7 @@ class Daemon:
         await self._webhooks.close()
         self._credentials.close()
         with suppress(Exception):  # the store may be away; the others find out
+            await self.intake.quirks.write()
             await self._presence.end()
         await self.store.close()
         log.info("gateway.stopped")

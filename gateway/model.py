@@ -74,6 +74,8 @@ class Envelope:
     accept_unverified: bool = False
     helo: str = ""
     tls: bool = False
+    quirks: tuple[str, ...] = ()
+    """What of its dialogue was no SMTP and was forgiven, in words."""
 
 
 @dataclass(frozen=True, slots=True)

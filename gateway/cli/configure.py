@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from argon2 import PasswordHasher
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.cli.common import ConfigOption, JsonOption, configuration, console, print_json
@@ -80,6 +81,7 @@ def check_config(
                 "providers": {name: provider.driver for name, provider in settings.providers.items()},
                 "accounts": sorted(loaded.directory.accounts),
                 "balances": balances,
+                "warnings": loaded.warnings,
             }
         )
     else:
@@ -95,6 +97,7 @@ def _show(loaded: Configuration, balances: dict[str, dict[str, str]]) -> None:
         trust = ", ".join(str(network) for network in listener.trust) or "nobody by network"
         on_refusal = "reply" if listener.answers_by_mail else "reject"
         what = f"{listener.protocol} on {listener.bind}, trusts {trust}, refusals: {on_refusal}"
+        what += ", lenient" if listener.lenient else ""
         table.add_row(f"listener {listener.name}", what)
     for name, provider in settings.providers.items():
         answer = balances.get(name, {})
@@ -103,6 +106,8 @@ def _show(loaded: Configuration, balances: dict[str, dict[str, str]]) -> None:
     table.add_row("accounts", ", ".join(sorted(loaded.directory.accounts)) or "none: nobody can send")
     table.add_row("store", loaded.store_shown)
     console.print(table)
+    for warning in loaded.warnings:
+        console.print(f"[bold yellow]WARNING[/] {escape(warning)}", soft_wrap=True)
     console.print(f"[green]✓[/] {loaded.path} is right", soft_wrap=True)
 
 

@@ -97,6 +97,8 @@ class Directory:
 
     accounts: Mapping[str, Account]
     keys: Mapping[bytes, str]
+    has_clear_passwords: bool = field(init=False)
+    """An account that is enabled has one, and not its hash."""
     _names: frozenset[str] = field(init=False, repr=False)
     """All allowlist entries without a ``*``, as patterns: one look instead of thousands of matches for each mail."""
     _wildcards: re.Pattern[str] = field(init=False, repr=False)
@@ -105,6 +107,8 @@ class Directory:
     def __post_init__(self) -> None:
         patterns = dict.fromkeys(p.pattern for account in self.accounts.values() for p in account.senders)
         wild = [pattern for pattern in patterns if _WILD in pattern]
+        clear = any(account.enabled and account.password for account in self.accounts.values())
+        object.__setattr__(self, "has_clear_passwords", clear)
         object.__setattr__(self, "_names", frozenset(patterns) - frozenset(wild))
         object.__setattr__(self, "_wildcards", re.compile("|".join(wild) if wild else r"(?!)"))
 

@@ -51,6 +51,12 @@ class Credentials:
             return True
         return False
 
+    def prove_digest(self, account: Account | None, challenge: bytes, digest: str) -> bool:
+        """CRAM-MD5. An unknown login, and one whose password is hashed, take as long as a wrong digest."""
+        password = account.password if account is not None else None
+        right = hmac.new((password or self._decoy).encode(), challenge, "md5").hexdigest()
+        return hmac.compare_digest(right.encode(), digest.lower().encode()) and password is not None
+
     async def _derive(self, password_hash: str, password: str) -> bool:
         if self._waiting >= _MAX_WAITING:
             raise Refused(TEMPORARY_FAULT)

@@ -17,6 +17,7 @@ from gateway.replies.wording import smtp_line
 from gateway.service.credentials import Credentials
 from gateway.service.ids import queue_id
 from gateway.service.judge import Case, dialect_of, judge, recipient_refusal
+from gateway.service.quirks import QuirkBook
 from gateway.settings.load import Configuration
 from gateway.spool.engine import cause, is_full
 from gateway.spool.put import Put, StoredMail
@@ -70,6 +71,7 @@ class Intake:
         self._wake = wake
         self._clock = clock
         self._full = False
+        self.quirks = QuirkBook(store, clock)
         self._confirming: set[asyncio.Task[None]] = set()
 
     @property
@@ -108,6 +110,20 @@ class Intake:
         """SMTP AUTH. Raises ``Refused`` (a temporary fault) when too many clients log in at once."""
         credential = Password(login, password)
         return await self._credentials.prove(self.configuration.directory.claimed(credential), credential)
+
+    @property
+    def offers_cram_md5(self) -> bool:
+        """Whether any account's password is known in clear: nobody can do CRAM-MD5 with a hash."""
+        return self.configuration.directory.has_clear_passwords
+
+    def login_by_digest(self, login: str, challenge: bytes, digest: str) -> bool:
+        """CRAM-MD5 (RFC 2195): whether the digest is what the login's password makes of the challenge."""
+        return self._credentials.prove_digest(self.configuration.directory.accounts.get(login), challenge, digest)
+
+    @property
+    def home_domain(self) -> str:
+        """Of recipients without a domain; empty where our addresses are in several."""
+        return self.configuration.home_domain
 
     async def explain(self, envelope: Envelope, raw: bytes) -> Case:
         """What would happen with this mail."""

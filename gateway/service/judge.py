@@ -90,6 +90,8 @@ async def judge(envelope: Envelope, raw: bytes, configuration: Configuration, cr
     """Steps 2 to 10. A refusal ends in ``Case.refusal``; anything else that is raised is a fault of ours."""
     case = Case(envelope)
     case.early_notes.append(_arrival(envelope, len(raw)))
+    if envelope.quirks:
+        case.early_notes.append(Note("smtp", "accommodated the client", {"quirks": "; ".join(envelope.quirks)}))
     try:
         await _steps(case, raw, configuration, credentials)
     except Refused as refused:

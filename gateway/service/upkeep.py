@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from gateway.settings.schema import RetentionSettings
-from gateway.spool import receipts, recovery, retention
+from gateway.spool import quirks, receipts, recovery, retention
 from gateway.spool.store import Store
 from gateway.verdicts import VALIDITY_PASSED, Refusal
 
@@ -25,6 +25,7 @@ async def prune(store: Store, now: float, keep: RetentionSettings) -> None:
                 break
         if total:
             log.info("store.pruned", what=what, count=total)
+    await store.write(lambda connection: quirks.forget(connection, now - keep.records))
 
 
 async def expire(store: Store, now: float) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import ssl
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,12 @@ from gateway.verdicts import Refused
 
 Model = TypeVar("Model", bound=BaseModel)
 _PASSWORD_IN_URL = re.compile(r"(://[^:@/]*):.*@")
+_TLS_VERSIONS = {
+    "TLSv1": ssl.TLSVersion.TLSv1,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+}
 _SECRETS = ("password", "key", "secret", "token", "api_keys")
 
 
@@ -85,6 +92,27 @@ class Configuration:
     def conversations(self) -> ReplyDialect | None:
         """How answers to incoming SMS are addressed; None: there are none."""
         return _reply_dialect(self.settings.dialects)
+
+    @property
+    def home_domain(self) -> str:
+        """Of recipients without a domain; empty where our addresses are in several."""
+        given = self.settings.dialects
+        domains = list(given.address.domains) if given.address else []
+        services = [dialect.addresses for dialect in (given.template, given.smsc) if dialect is not None]
+        if not domains:
+            domains = [address.rpartition("@")[2] for addresses in services for address in addresses]
+        only = {domain.lower() for domain in domains}
+        return only.pop() if len(only) == 1 else ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is right and yet dangerous, in words."""
+        return tuple(
+            f"listener {listener.name}: tls.min_version {listener.tls.min_version}: anybody on the way can read and "
+            "change what old TLS protects; only in a network of its own, and no longer than the device lives"
+            for listener in self.settings.listeners
+            if listener.tls is not None and listener.tls.is_old
+        )
 
     @property
     def pid_file(self) -> Path:
@@ -273,6 +301,7 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
         names.add(listener.name)
         if fault := _verification_fault(listener, accounts):
             yield key, fault
+        yield from (((*key, *at), fault) for at, fault in _leniency_faults(listener))
         if listener.answers_by_mail and listener.on_refusal and settings.replies is None:
             yield (*key, "on_refusal"), '"reply" needs the section replies; add it, or say reject'
     yield from _provider_faults(settings)
@@ -339,6 +368,17 @@ def _verification_fault(listener: ListenerSettings, accounts: tuple[AccountSetti
         f'"{listener.name}" can verify no sender; add trust: [your networks], or tls (for SMTP AUTH), '
         "or networks to an account; accept_unverified: true lets anybody who knows a password in"
     )
+
+
+def _leniency_faults(listener: ListenerSettings) -> Iterator[tuple[Key, str]]:
+    if listener.lenient and not listener.trust and not listener.bind.startswith("unix:"):
+        yield ("lenient",), '"true" forgives clients in trusted networks, and none is named; add trust: [your networks]'
+    for index, network in enumerate(listener.trust):
+        if listener.lenient and network.prefixlen == 0:
+            yield ("trust", index), f'"{network}" is everybody, and lenient is for devices; name their networks'
+    if listener.tls is not None and listener.tls.is_old and not listener.lenient:
+        what = f'"{listener.tls.min_version}" is broken and for old devices; say lenient: true, or TLSv1.2'
+        yield ("tls", "min_version"), what
 
 
 def _charset_fault(charset: str) -> str:
@@ -498,6 +538,11 @@ def _tls(listener: ListenerSettings, folder: Path, where: str) -> ssl.SSLContext
         if not file.is_file():
             raise ConfigError(f"{where}: {file} does not exist; make it or mend the path")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    if listener.tls.is_old:
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL 3 signs no older handshake otherwise
+    with warnings.catch_warnings():  # who reads `check-config` or the log is warned there
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = _TLS_VERSIONS[listener.tls.min_version]
     try:
         context.load_cert_chain(certificate, key)
     except (ssl.SSLError, OSError) as error:

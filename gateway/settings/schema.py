@@ -122,6 +122,16 @@ class TlsSettings(Strict):
     mode: Literal["starttls", "implicit"] = Field(
         "starttls", description="`implicit` is TLS from the first byte (465)."
     )
+    min_version: Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"] = Field(
+        "TLSv1.2",
+        description="`TLSv1` and `TLSv1.1` are broken: for old devices in trusted networks only, on a listener "
+        "that is `lenient`.",
+    )
+
+    @property
+    def is_old(self) -> bool:
+        """Versions are taken that RFC 8996 forbids."""
+        return self.min_version in ("TLSv1", "TLSv1.1")
 
 
 class ListenerSettings(Strict):
@@ -130,7 +140,15 @@ class ListenerSettings(Strict):
     name: str = Field(min_length=1, max_length=64, description="As in the log and the metrics.")
     bind: Bind = Field(description="`host:port`, or `unix:/path` for a socket (trusted, like the pipe).")
     protocol: Literal["smtp", "lmtp"] = Field("smtp", description="LMTP answers for each recipient (RFC 2033).")
-    trust: tuple[Network, ...] = Field((), description="Networks whose clients are verified by where they are.")
+    trust: tuple[Network, ...] = Field(
+        (),
+        description="Networks whose clients are verified by where they are; they may log in without TLS, too.",
+    )
+    lenient: bool = Field(
+        False,
+        description="Forgive old devices in the networks of `trust` what is no SMTP, and note it: "
+        "`email2sms quirks`, `deploy/devices.md`.",
+    )
     on_refusal: Literal["reply", "reject"] | None = Field(
         None,
         description="`reply`: accept and answer by mail, where that is allowed; `reject`: in the dialogue. "

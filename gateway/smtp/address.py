@@ -15,6 +15,8 @@ _MAILBOX = rf"{_LOCAL}(?:@{_DOMAIN})?"
 _SOURCE_ROUTE = r"(?:@[A-Za-z0-9.-]+(?:,@[A-Za-z0-9.-]+)*:)?"
 _PATH = re.compile(rf"\s*<{_SOURCE_ROUTE}({_MAILBOX}|)>(?:\s+(.*))?\s*")
 _BARE_PATH = re.compile(rf"\s*({_MAILBOX})(?:\s+(.*))?\s*")
+_LIST = re.compile(r'\s*TO\s*:\s*<?([^<>"@\s;,][^<>";,=]*(?:[;,][^<>";,=]*)+)>?(\s+\S+=.*)?', re.IGNORECASE)
+_SCHEME = re.compile(r'"?(?:sms|tel|smsto):(\+?[0-9]+)"?', re.IGNORECASE)
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]*))?")
 
 
@@ -40,6 +42,25 @@ def parse(argument: str, keyword: str, *, lenient: bool) -> Path:
         raise BadPath(f"5.1.{7 if keyword == 'FROM' else 3} that is no address")
     address = match[1].removesuffix(".")
     return Path(address, _parameters(match[2] or ""))
+
+
+def listed(argument: str) -> list[str]:
+    """``TO:<a@b; c@d>``, as devices write a field of theirs into one command → ``TO:<a@b>`` and ``TO:<c@d>``."""
+    match = _LIST.fullmatch(argument)
+    if match is None:
+        return [argument]
+    parts = [part.strip() for part in re.split(r"[;,]", match[1])]
+    return [f"TO:<{part}>{match[2] or ''}" for part in parts if part]
+
+
+def completed(address: str, home_domain: str) -> tuple[str, bool, bool]:
+    """A recipient of a device with what is missing, and what that was: the domain; a ``sms:`` that is too much."""
+    local, at, domain = address.rpartition("@") if "@" in address else (address, "", "")
+    scheme = _SCHEME.fullmatch(local)
+    if scheme is not None:
+        local = scheme[1]
+    completes = not at and bool(home_domain)
+    return f"{local}@{home_domain}" if completes else f"{local}{at}{domain}", completes, scheme is not None
 
 
 def _parameters(text: str) -> dict[str, str]:

@@ -10,7 +10,9 @@ from typing import Any
 import structlog
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from gateway.service.quirks import Quirk
 from gateway.service.wording import auth_line
+from gateway.smtp import crammd5
 from gateway.smtp.connection import Connection, Goodbye, No
 from gateway.verdicts import CREDENTIALS_WRONG, Refusal, Refused
 
@@ -38,6 +40,12 @@ class AuthConnection(Connection):
     async def _log_in(self, argument: str) -> None:
         """``PLAIN``, ``PLAIN AGEAYg==``, ``login``, …"""
         mechanism, *initial = argument.split() or [""]
+        if self._lenient and len(initial) > 1:
+            self._quirk(Quirk.AUTH_BASE64)
+            initial = ["".join(initial)]
+        if mechanism.upper() == "CRAM-MD5" and self._offers_cram_md5 and not initial:
+            await self._cram_md5()
+            return
         method = {"PLAIN": self.auth_PLAIN, "LOGIN": self.auth_LOGIN}.get(mechanism.upper())
         if method is None or len(initial) > 1:
             raise No("504 5.5.4 PLAIN or LOGIN, please")
@@ -47,6 +55,22 @@ class AuthConnection(Connection):
             return
         await self._prove(result.auth_data)
 
+    @property
+    def _offers_cram_md5(self) -> bool:
+        """To devices only: clients that prefer it could not log in to an account whose password is hashed."""
+        return self._lenient and self._terms.intake.offers_cram_md5
+
+    async def _cram_md5(self) -> None:
+        intake = self._terms.intake
+        asked = crammd5.challenge(self._terms.hostname, intake.now())
+        answer = await self.challenge_auth(asked)
+        self._quirk(Quirk.CRAM_MD5)
+        try:
+            login, digest = crammd5.response(answer)
+        except ValueError:
+            raise No("501 5.5.2 that is no login and digest") from None
+        self._conclude(login, intake.login_by_digest(login, asked, digest))
+
     async def challenge_auth(
         self, challenge: str | bytes, encode_to_b64: bool = True, log_client_response: bool = False
     ) -> bytes:
@@ -54,12 +78,15 @@ class AuthConnection(Connection):
         asked = challenge.encode() if isinstance(challenge, str) else challenge
         await self.push(b"334 " + (base64.b64encode(asked) if encode_to_b64 else asked))
         try:
-            line = (await self._reader.readuntil(b"\n")).strip()
+            line = (await self._next_line()).strip()
         except asyncio.LimitOverrunError:
             await self._skip_line()
             raise No("500 5.5.6 line too long") from None
         if line == b"*":
             raise No("501 5.7.0 cancelled")
+        if self._lenient and b" " in line:
+            self._quirk(Quirk.AUTH_BASE64)
+            line = line.replace(b" ", b"")
         try:
             return base64.b64decode(b"" if line == b"=" else line, validate=True)
         except binascii.Error:
@@ -72,11 +99,17 @@ class AuthConnection(Connection):
     async def _prove(self, given: LoginPassword) -> None:
         try:
             login, password = given.login.decode("utf-8"), given.password.decode("utf-8")
+            if self._lenient and (login.endswith("\n") or password.endswith("\n")):
+                self._quirk(Quirk.AUTH_NEWLINE)  # echo login | base64
+                login, password = login.rstrip("\r\n"), password.rstrip("\r\n")
             proven = await self._terms.intake.login(login, password)
         except UnicodeDecodeError:
             proven, login = False, "?"
         except Refused as refused:
             raise No(auth_line(refused.refusal)) from None
+        self._conclude(login, proven)
+
+    def _conclude(self, login: str, proven: bool) -> None:
         if proven:
             self._identity = login
             self._reply("235 2.7.0 welcome")

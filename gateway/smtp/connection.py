@@ -18,7 +18,9 @@ from aiosmtpd.smtp import Session as AiosmtpdSession
 
 from gateway.policy.accounts import in_networks
 from gateway.service.intake import Intake
+from gateway.service.quirks import Quirk
 from gateway.settings.schema import ListenerSettings
+from gateway.smtp import first_bytes
 from gateway.smtp.limits import ABORT_AFTER_S, Budget, Connections
 
 log = structlog.get_logger()
@@ -29,7 +31,9 @@ AUTH_LINE_LIMIT = 12288
 SKIP_LIMIT = 1_000_000
 """Bytes of one line that are read and thrown away before its client is cut off."""
 STOPPING = "421 4.3.2 the gateway is stopping"
-_TLS_HELLO = b"\x16\x03"
+_OLD_TLS = frozenset({"TLSv1", "TLSv1.1"})
+_BOM = b"\xef\xbb\xbf"
+_STRAY = (b"\0", _BOM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +99,30 @@ class Connection(SMTP):
         self._draining = False
         self._idle = True
         self._errors = 0
+        self._quirks: list[Quirk] = []
+        """What was forgiven in this session, in order; those of former mails were taken out."""
+        self._lf_before = False
+        """The line before ended in a bare LF."""
         self._lf_only = True
         """Every line of the client has ended in a bare LF so far."""
         self._unconfirmed = ""
         """Queue id of a mail of whose 250 the client has not shown yet that it came through."""
         self._out = bytearray()
+
+    @property
+    def _lenient(self) -> bool:
+        """An old device, or whatever else is forgiven much."""
+        return self._settings.lenient and self._trusted
+
+    def _quirk(self, quirk: Quirk) -> None:
+        """A client of ours did that, and got through with it."""
+        if self._trusted and quirk not in self._quirks:
+            self._quirks.append(quirk)
+            self._count(quirk)
+
+    def _count(self, quirk: Quirk) -> None:
+        client = self._peer if self._trusted else None
+        self._terms.intake.quirks.note(quirk, client=client, listener=self._settings.name)
 
     async def _command(self, line: str) -> None:
         """Do what the client says. Raises ``No`` and ``Goodbye``."""
@@ -130,9 +153,10 @@ class Connection(SMTP):
         """Bytes; the first ones may show that the client takes this for another port."""
         if self._fresh:
             self._fresh = False
-            if data.startswith(_TLS_HELLO):
-                self._not_smtp("TLS")
-                self.abort()
+            if first_bytes.is_tls(data):
+                self._not_smtp("TLS", Quirk.TLS_ON_SMTP)
+                has_starttls = self._terms.tls is not None and not self._tls
+                self._say_goodbye(first_bytes.SAY_STARTTLS if has_starttls else first_bytes.SAY_TLS)
                 return
         asyncio.StreamReaderProtocol.data_received(self, data)
 
@@ -157,8 +181,19 @@ class Connection(SMTP):
         if self._terms.connections.leave(self, self._peer):
             log.debug("smtp.closed", listener=self._settings.name, peer=self._peer)
 
-    def _not_smtp(self, what: str) -> None:
+    def _not_smtp(self, what: str, quirk: Quirk) -> None:
         log.info("smtp.not_smtp", listener=self._settings.name, peer=self._peer, looks_like=what)
+        self._count(quirk)
+
+    def _forgive_old_tls(self) -> None:
+        """TLS 1.0 and 1.1 are for devices in trusted networks, whatever the listener takes. Raises ``Goodbye``."""
+        ssl_object = self._transport.get_extra_info("ssl_object") if self._tls else None
+        if ssl_object is None or ssl_object.version() not in _OLD_TLS:
+            return
+        if not self._lenient:
+            self._reply("421 4.7.0 this TLS is too old, use 1.2 or newer")
+            raise Goodbye
+        self._quirk(Quirk.TLS_OLD)
 
     async def _encrypt(self, context: ssl.SSLContext) -> None:
         """The handshake. There must be no pause between the check for pipelined commands and this."""
@@ -166,6 +201,10 @@ class Connection(SMTP):
         transport = None
         try:
             transport = await self.loop.start_tls(self.transport, self, context, server_side=True)  # type: ignore[arg-type]
+        except OSError as error:
+            why = first_bytes.why_no_handshake(error)[1]
+            log.info("smtp.no_handshake", listener=self._settings.name, peer=self._peer, why=why)
+            raise
         finally:
             self._in_handshake = False
             if transport is None:  # asyncio tells the protocol of no end that comes in the middle of a handshake
@@ -253,7 +292,7 @@ class Connection(SMTP):
             await self._flush()
         self._idle = True
         try:
-            raw = await self._reader.readuntil(b"\n")
+            raw = await self._next_line()
         except asyncio.LimitOverrunError:
             await self._skip_line()
             raise No("500 5.5.2 line too long") from None
@@ -261,7 +300,12 @@ class Connection(SMTP):
             self._idle = False
         self._confirm()
         self._lf_only = self._lf_only and not raw.endswith(b"\r\n")
+        if self._lf_before:
+            self._quirk(Quirk.LF_COMMANDS)
         line = raw.rstrip(b"\r\n")
+        if self._lenient and (line.startswith(_STRAY) or line.endswith(b"\0")):
+            self._quirk(Quirk.STRAY_BYTES)
+            line = line.strip(b"\0").removeprefix(_BOM)
         if len(line) > LINE_LIMIT and line[:5].upper() != b"AUTH ":
             raise No("500 5.5.2 line too long")
         if b"\r" in line or b"\0" in line:
@@ -269,7 +313,21 @@ class Connection(SMTP):
         try:
             return line.decode("utf-8")
         except UnicodeDecodeError:
-            raise No("500 5.5.2 not UTF-8") from None
+            if not self._lenient:
+                raise No("500 5.5.2 not UTF-8") from None
+            self._quirk(Quirk.EIGHT_BIT)
+            return line.decode("cp1251", "replace")
+
+    async def _next_line(self) -> bytes:
+        """With its end. A base64 library's LF, before the CRLF that ends the line, makes no second one."""
+        raw = await self._reader.readuntil(b"\n")
+        while self._lf_before and raw == b"\r\n" and self._lenient:
+            self._quirk(Quirk.STRAY_BYTES)
+            if b"\n" not in self._reader._buffer:  # type: ignore[attr-defined]
+                await self._flush()
+            raw = await self._reader.readuntil(b"\n")
+        self._lf_before = not raw.endswith(b"\r\n")
+        return raw
 
     async def _skip_line(self) -> None:
         skipped = 0

@@ -13,12 +13,12 @@ from typing import Any
 from gateway.service.intake import Intake
 from gateway.settings.schema import ListenerSettings, host_and_port
 from gateway.smtp.connection import Connection, Terms
+from gateway.smtp.doorstep import Doorstep
 from gateway.smtp.limits import Budget, Connections
 from gateway.smtp.session import Session
 
 BACKLOG = 1024
 SWEEP_S = 1.0
-HANDSHAKE_S = 20.0
 CUT_OFF_S = 1.0
 
 # aiosmtpd's DEBUG prints every line of a mail, its INFO every phone number.
@@ -39,24 +39,23 @@ class Listener:
         self.settings = settings
         self._connections = Connections(settings.max_connections, settings.max_connections_per_client)
         self._terms = Terms(settings, intake, hostname, tls, self._connections, budget)
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | Doorstep] = []
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, bound: list[socket.socket] | None = None) -> None:
         """Take clients at these sockets, or at ``bind``'s own. Raises ``OSError`` when they cannot be had."""
         loop = asyncio.get_running_loop()
         tls = self.settings.tls
-        implicit = self._terms.tls if tls is not None and tls.mode == "implicit" else None
 
         def session() -> Session:
             return Session(self._terms, loop)
 
-        # A client that opens TLS and stops counts as no connection yet, so it gets less time than others.
-        patience_s = min(HANDSHAKE_S, self.settings.command_timeout) if implicit else None
         serve = loop.create_unix_server if self._terms.is_local else loop.create_server
         for one in bound if bound is not None else bind(self.settings):
-            server = await serve(session, sock=one, backlog=BACKLOG, ssl=implicit, ssl_handshake_timeout=patience_s)
-            self._servers.append(server)
+            implicit = tls is not None and tls.mode == "implicit"
+            self._servers.append(
+                Doorstep(one, self._terms, session) if implicit else await serve(session, sock=one, backlog=BACKLOG)
+            )
         self._sweeper = asyncio.create_task(self._sweep())
 
     @property

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import ClassVar
 
 import structlog
 
 from gateway.model import Door, Dsn, Envelope
 from gateway.service.intake import Answer
-from gateway.smtp import address
+from gateway.service.quirks import WORDS, Quirk
+from gateway.smtp import address, first_bytes
 from gateway.smtp.auth import AuthConnection
 from gateway.smtp.connection import Goodbye, No, Terms
 from gateway.smtp.data import Crowded, TooLarge, has_bare_line_ends, normalised, read_data, unstuffed
 
 log = structlog.get_logger()
 
-_HTTP = frozenset({"GET", "POST", "HEAD", "PUT", "CONNECT", "OPTIONS"})
 _MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "SMTPUTF8", "AUTH", "RET", "ENVID"})
 _RCPT_PARAMETERS = frozenset({"NOTIFY", "ORCPT"})
+_NAME = re.compile(r"[A-Za-z0-9_.:\[\]-]+")
+_LASTING = frozenset(
+    {Quirk.HELO_EMPTY, Quirk.HELO_JUNK, Quirk.HELO_MISSING, Quirk.LF_COMMANDS, Quirk.AUTH_EARLY, Quirk.AUTH_BASE64}
+    | {Quirk.AUTH_NEWLINE, Quirk.CRAM_MD5, Quirk.TLS_OLD}
+)
+"""What concerns each mail of the session; the rest concerns one."""
 
 
 class Session(AuthConnection):
@@ -29,6 +37,7 @@ class Session(AuthConnection):
     def __init__(self, terms: Terms, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(terms, loop)
         self._helo = ""
+        self._extended = False
         self._reset()
 
     def _reset(self) -> None:
@@ -38,6 +47,8 @@ class Session(AuthConnection):
         self._notify: dict[str, tuple[str, ...]] = {}
         self._orcpt: dict[str, str] = {}
         self._utf8 = False
+        if self._quirks:
+            self._quirks = [quirk for quirk in self._quirks if quirk in _LASTING]
 
     async def _command(self, line: str) -> None:
         verb, _, argument = line.partition(" ")
@@ -45,8 +56,9 @@ class Session(AuthConnection):
         if method is not None:
             await method(self, argument.strip())
             return
-        if verb in _HTTP:  # a page that a browser was made to send must not reach the commands in its body
-            self._not_smtp("HTTP")
+        if verb in first_bytes.HTTP_METHODS:  # a page that a browser was made to send: none of its body
+            self._not_smtp("HTTP", Quirk.HTTP_ON_SMTP)
+            self._reply(first_bytes.SAY_HTTP)
             raise Goodbye
         raise No("500 5.5.1 command not recognized")
 
@@ -67,10 +79,13 @@ class Session(AuthConnection):
 
     async def _greet(self, argument: str, *, extended: bool) -> None:
         name = "".join(char for char in argument if char.isprintable())[:255]
-        if not name and not self._trusted:
+        if not name and not self._lenient:
             raise No("501 5.5.4 name missing")
+        self._forgive_old_tls()
         self._reset()
-        self._helo = name or "?"
+        self._helo, self._extended = name or "?", extended
+        if _NAME.fullmatch(name) is None:
+            self._quirk(Quirk.HELO_JUNK if name else Quirk.HELO_EMPTY)
         if not extended:
             self._reply(f"250 {self._terms.hostname}")
             return
@@ -78,7 +93,7 @@ class Session(AuthConnection):
         if self._can_starttls:
             lines.append("STARTTLS")
         if self._may_auth:
-            lines.append("AUTH PLAIN LOGIN")
+            lines.append("AUTH PLAIN LOGIN" + (" CRAM-MD5" if self._offers_cram_md5 else ""))
         if self._terms.intake.answers_by_mail:
             lines.append("DSN")
         lines.append("ENHANCEDSTATUSCODES")
@@ -110,14 +125,14 @@ class Session(AuthConnection):
         self._writer.write(bytes(self._out))  # and no drain: what comes in while it waits would be taken for mail
         self._out.clear()
         await self._encrypt(self._terms.tls)
-        self._helo, self._identity = "", None
+        self._helo, self._extended, self._identity = "", False, None
         self._reset()
 
     async def _mail(self, argument: str) -> None:
         if self._must_starttls:
             raise No("530 5.7.0 Must issue a STARTTLS command first")
-        if not self._helo and not self._trusted:
-            raise No("503 5.5.1 say EHLO first")
+        if not self._helo:
+            self._unannounced(Quirk.HELO_MISSING)
         if self._reverse_path is not None:
             raise No("503 5.5.1 one MAIL at a time")
         path = self._path(argument, "FROM", _MAIL_PARAMETERS)
@@ -128,29 +143,61 @@ class Session(AuthConnection):
             raise No(full, counts=False)
         self._utf8 = "SMTPUTF8" in path.parameters
         if not path.address.isascii() and not self._utf8:
-            raise No("553 5.6.7 say SMTPUTF8 for such an address")
+            if not self._lenient:
+                raise No("553 5.6.7 say SMTPUTF8 for such an address")
+            self._quirk(Quirk.EIGHT_BIT)
+        if path.parameters and not self._extended:
+            self._quirk(Quirk.HELO_PARAMETERS)
         self._reverse_path = path.address
         self._envid = path.parameters.get("ENVID", "")
         self._reply("250 2.1.0 OK")
 
+    def _unannounced(self, quirk: Quirk) -> None:
+        if not self._lenient:
+            raise No("503 5.5.1 say EHLO first")
+        self._forgive_old_tls()
+        self._quirk(quirk)
+
     async def _rcpt(self, argument: str) -> None:
         if self._reverse_path is None:
             raise No("503 5.5.1 say MAIL first")
+        given = address.listed(argument) if self._lenient and not self._is_lmtp else [argument]
+        if len(given) > 1:
+            self._quirk(Quirk.RECIPIENTS_LISTED)
+        paths: list[address.Path] = []
+        for one in given:  # one answer for all of them: they are taken together, or not at all
+            paths.append(self._recipient(one, len(paths), paths[0] if paths else None))
+        for path in paths:
+            self._recipients.append(path.address)
+            if wishes := self._wishes(path):
+                self._notify[path.address] = wishes
+                self._orcpt[path.address] = path.parameters.get("ORCPT", "")
+        self._reply("250 2.1.5 OK")
+
+    def _recipient(self, argument: str, before: int, first: address.Path | None) -> address.Path:
+        """One that is taken. Raises ``No``."""
         path = self._path(argument, "TO", _RCPT_PARAMETERS)
+        if self._lenient and path.address:
+            path = self._completed(path)
         if not path.address or not (path.address.isascii() or self._utf8):
             raise No("553 5.1.3 that is no address")
-        if len(self._recipients) >= self._settings.max_recipients:
+        if len(self._recipients) + before >= self._settings.max_recipients:
             raise No("452 4.5.3 too many recipients", counts=False)
         intake, early = self._terms.intake, not (self._settings.answers_by_mail and self._trusted)
         if refusal := intake.refusal_at_rcpt(path.address, early=early):
             raise No(refusal, counts=not self._trusted, recipient=path.address)
-        if self._recipients and intake.dialect_name(path.address) != intake.dialect_name(self._recipients[0]):
+        others = self._recipients[:1] or ([first.address] if first is not None else [])
+        if others and intake.dialect_name(path.address) != intake.dialect_name(others[0]):
             raise No("452 4.5.3 not together with the recipients before; send it separately", counts=False)
-        self._recipients.append(path.address)
-        if wishes := self._wishes(path):
-            self._notify[path.address] = wishes
-            self._orcpt[path.address] = path.parameters.get("ORCPT", "")
-        self._reply("250 2.1.5 OK")
+        return path
+
+    def _completed(self, path: address.Path) -> address.Path:
+        whole, lacked_domain, had_scheme = address.completed(path.address, self._terms.intake.home_domain)
+        if lacked_domain:
+            self._quirk(Quirk.DOMAIN_MISSING)
+        if had_scheme:
+            self._quirk(Quirk.NUMBER_SCHEME)
+        return replace(path, address=whole)
 
     def _wishes(self, path: address.Path) -> tuple[str, ...]:
         """RFC 3461 §4.1; empty: not asked for."""
@@ -158,23 +205,28 @@ class Session(AuthConnection):
         if set(words) <= {"SUCCESS", "FAILURE", "DELAY"} or words == ("NEVER",):
             return words
         if self._trusted:
+            self._quirk(Quirk.PARAMETER_UNKNOWN)
             return ()
         raise No("501 5.5.4 NOTIFY is NEVER, or some of SUCCESS,FAILURE,DELAY")
 
     def _path(self, argument: str, keyword: str, known: frozenset[str]) -> address.Path:
         try:
-            path = address.parse(argument, keyword, lenient=self._trusted)
+            path = address.parse(argument, keyword, lenient=self._lenient)
         except address.BadPath as error:
             raise No(f"501 {error}") from None
         unknown = [key for key in path.parameters if key not in known and not key.startswith("X")]
-        if unknown and not self._trusted:
-            raise No("555 5.5.4 parameter not supported")
+        if unknown:
+            if not self._trusted:
+                raise No("555 5.5.4 parameter not supported")
+            self._quirk(Quirk.PARAMETER_UNKNOWN)
+        if "<" not in argument:
+            self._quirk(Quirk.BRACKETS_MISSING)
         return path
 
     async def _data(self, argument: str) -> None:
         if argument or not self._recipients or self._reverse_path is None:
             raise No("501 5.5.4 no argument, please" if argument else "503 5.5.1 say RCPT first")
-        if self._lf_only and not self._trusted:  # it would wait for ever for an end that we must not see
+        if self._lf_only and not self._lenient:  # it would wait for ever for an end that we must not see
             raise No("550 5.5.2 FORMAT end your lines in CRLF")
         self._reply("354 end with <CRLF>.<CRLF>")
         await self._flush()
@@ -191,7 +243,7 @@ class Session(AuthConnection):
             raw = await read_data(
                 self._reader,
                 self._settings.max_message_bytes,
-                lf_ends=self._lf_only and self._trusted,
+                lf_ends=self._lf_only and self._lenient,
                 fits=fits,
             )
         except TooLarge as error:
@@ -203,12 +255,17 @@ class Session(AuthConnection):
             log.warning("smtp.crowded", listener=self._settings.name, peer=self._peer)
             self._reply("421 4.3.1 BUSY too much mail at one time, try again later")
             raise Goodbye from None
+        if self._lf_only:
+            self._quirk(Quirk.LF_END)
         if has_bare_line_ends(raw):
             if not self._trusted and self._identity is None:  # nothing between them and us that could be deceived
                 log.warning("smtp.bare_line_end", listener=self._settings.name, peer=self._peer)
                 self._reply("550 5.6.0 FORMAT a bare CR or LF in the mail")
                 raise Goodbye
-            return unstuffed(normalised(raw)) if self._lf_only else normalised(unstuffed(raw))
+            if self._lf_only:
+                return unstuffed(normalised(raw))
+            self._quirk(Quirk.LF_TEXT)
+            return normalised(unstuffed(raw))
         return unstuffed(raw)
 
     async def _hand_over(self, content: bytes) -> None:
@@ -250,6 +307,7 @@ class Session(AuthConnection):
             accept_unverified=self._settings.accept_unverified,
             helo=self._helo,
             tls=self._tls,
+            quirks=tuple(WORDS[quirk] for quirk in self._quirks),
         )
 
     async def _rset(self, _argument: str) -> None:
@@ -277,8 +335,8 @@ class Session(AuthConnection):
             raise No("530 5.7.0 Must issue a STARTTLS command first")
         if not self._may_auth:
             raise No("538 5.7.11 encryption required")
-        if not self._helo:
-            raise No("503 5.5.1 say EHLO first")
+        if not self._extended:
+            self._unannounced(Quirk.AUTH_EARLY)
         if self._identity is not None or self._reverse_path is not None:
             raise No("503 5.5.1 not now")
         await self._log_in(argument)

@@ -261,6 +261,17 @@ processes = Table(
     Column("at", Float, nullable=False),  # of the last beat, for people
 )
 
+quirks = Table(
+    "quirks",
+    metadata,
+    Column("client", String, primary_key=True),
+    Column("listener", String, primary_key=True),
+    Column("quirk", String, primary_key=True),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("count", BigInteger, nullable=False),
+)
+
 epoch = Table(
     "epoch",
     metadata,
