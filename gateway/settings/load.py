@@ -24,6 +24,7 @@ from gateway.dialects.template import TemplateDialect
 from gateway.model import Tell
 from gateway.policy.accounts import Account, Directory, Webhook, address_pattern, key_digest
 from gateway.policy.composing import TextRules
+from gateway.policy.cutting import Cuts, line_pattern
 from gateway.policy.decide import House
 from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
@@ -481,11 +482,22 @@ def _account(account: AccountSettings, language: str) -> Account:
 
 
 def _texts(account: AccountSettings) -> TextRules:
+    text = account.text
+    cuts = Cuts(
+        end_markers=text.end_markers,
+        cut_from=tuple(map(line_pattern, text.cut_from)),
+        quotes="quotes" in text.clean,
+        monitoring="monitoring" in text.clean,
+        links="links" in text.clean,
+        blank_lines="blank_lines" in text.clean,
+        max_lines=text.max_lines,
+    )
     return TextRules(
-        transliterate=account.text.transliterate,
-        scheme=account.text.scheme,
-        plain_typography="typography" in account.text.clean,
-        no_emoji="emoji" in account.text.clean,
+        cuts=cuts,
+        transliterate=text.transliterate,
+        scheme=text.scheme,
+        plain_typography="typography" in text.clean,
+        no_emoji="emoji" in text.clean,
         cut=account.text.on_too_long == "cut",
         max_segments=account.limits.max_segments,
     )
