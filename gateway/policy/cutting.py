@@ -13,7 +13,7 @@ from gateway.text.monitoring import shortened
 from gateway.text.quoting import without_quotations
 
 MAX_CHARACTERS = 100_000
-"""More than the longest SMS has (255 parts), and all that is looked at: hostile texts hold a mail up by 0.3 s at most."""
+"""More than the longest SMS has (255 parts), and all that is looked at: a hostile text costs 0.3 s at most."""
 _BLANKS = re.compile(r"\n{3,}")
 
 
