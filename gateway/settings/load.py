@@ -194,6 +194,8 @@ def _fault(document: Document, model: type[BaseModel], item: Any) -> str:
         case "value_error":
             reason = str(item["ctx"]["error"])
             what = reason if isinstance(value, dict | list) else f"{_shown(name, value)}: {reason}"
+        case "model_type" | "model_attributes_type":  # the value may be a secret that belongs one level deeper
+            what = "expected a section: keys and values"
         case "too_short":
             what = "give at least one"
         case "literal_error":
