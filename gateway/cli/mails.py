@@ -91,7 +91,9 @@ def _as_dict(case: Case, numbers: bool) -> dict[str, Any]:
         "account": case.account.login if case.account else None,
         "verified_by": case.verified or None,
         "originator": submission.originator if submission else None,
-        "text": submission.text if submission else None,
+        # What was refused may be written in another dialect, with the password in its text.
+        "text": submission.text if submission and accepted else None,
+        "sent": accepted.jobs[0].text if accepted and accepted.jobs else None,
         "segments": accepted.jobs[0].segments if accepted and accepted.jobs else None,
         "destinations": [job.destination if numbers else mask(job.destination) for job in accepted.jobs]
         if accepted
@@ -120,7 +122,7 @@ def _print_case(case: Case, numbers: bool) -> None:
     )
     for drop in found["dropped"]:
         console.print(f"[red]{drop['verdict']}[/]  {drop['destination']}: {drop['why']}")
-    console.print(f"\n{found['text']}\n", markup=False, highlight=False)
+    console.print(f"\n{found['sent'] or found['text']}\n", markup=False, highlight=False)
     console.print(f"[dim]{found['segments']} segment(s)[/]")
 
 

@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass, field
 
 from gateway.dialects import KnownLogin, split_address
-from gateway.dialects.quoting import new_text
 from gateway.model import Asked, Conversation, Note, ReceivedEmail, Submission
+from gateway.text.quoting import new_text
 from gateway.verdicts import AUTOMATIC_ANSWER, CREDENTIALS_WRONG, ONE_RECIPIENT_ONLY, TEXT_EMPTY, Refused
 
 _ADDRESS = re.compile(r"reply-(\d{3,15})-(\d{3,15})-([a-z2-7]{16})", re.IGNORECASE)

@@ -225,9 +225,9 @@ def _text(part: Message, undeclared: str, notes: list[Note]) -> tuple[str, str]:
     elif (_param(part, "format") or "").lower() == "flowed":
         text = unflow(text, delete_space=(_param(part, "delsp") or "").lower() == "yes")
         notes.append(Note("mime", "flowed lines joined"))
-    body, signature, _ = text.partition("\n--\n" if is_html else f"\n{SIGNATURE}\n")
+    body, signature, below = text.partition("\n--\n" if is_html else f"\n{SIGNATURE}\n")
     if signature:
-        notes.append(Note("mime", "signature cut off at '-- '"))
+        notes.append(Note("mime", "signature cut off at '-- '", {"lines": below.count("\n") + 1}))
     tidy = _tidy(body)
     if tidy != body:
         notes.append(Note("mime", "special spaces replaced"))

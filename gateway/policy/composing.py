@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.model import TEXTLESS, Note, Submission
+from gateway.policy.cutting import Cuts, cut
 from gateway.sms import cleaning, segments
 from gateway.sms.segments import Alphabet
 from gateway.sms.translit import transliterate
+from gateway.text.links import without_half_a_link
 from gateway.verdicts import TEXT_TOO_LONG, TOO_MANY_SEGMENTS, Refused
 
 
@@ -26,6 +28,7 @@ class Transliterate(StrEnum):
 class TextRules:
     """What an account wants done with its texts. The default changes nothing."""
 
+    cuts: Cuts = Cuts()  # noqa: RUF009  (frozen)
     transliterate: Transliterate = Transliterate.NEVER
     scheme: str = "wikipedia"
     plain_typography: bool = False
@@ -45,20 +48,22 @@ class Composed:
 
 
 def compose(submission: Submission, rules: TextRules, national: Sequence[str] = ()) -> Composed:
-    """Step 10: the length by the dialect, on the text as it was written; then cleaning, transliteration, segments
-    (``national`` names 7-bit tables that may be used). Raises ``Refused`` (LIMIT)."""
-    limit = submission.max_text_length
-    if limit is not None and len(submission.text) > limit:
-        raise Refused(TEXT_TOO_LONG, length=len(submission.text), limit=limit)
-    if submission.wishes.channel in TEXTLESS:
-        return Composed(submission.text, 1)
+    """Step 10: what mail programs have added is cut; the length by the dialect, on the text as it was written; then
+    cleaning, transliteration, segments (``national`` names 7-bit tables that may be used). Raises ``Refused``
+    (LIMIT)."""
     notes: list[Note] = []
-    text = _transliterated(_cleaned(submission.text, rules, notes), submission, rules, notes)
+    text = cut(submission.text, rules.cuts, notes)
+    limit = submission.max_text_length
+    if limit is not None and len(text) > limit:
+        raise Refused(TEXT_TOO_LONG, length=len(text), limit=limit)
+    if submission.wishes.channel in TEXTLESS:
+        return Composed(text, 1, tuple(notes))
+    text = _transliterated(_cleaned(text, rules, notes), submission, rules, notes)
     count = len(segments.segment(text, national).segments)
     if count > rules.max_segments:
         if not rules.cut:
             raise Refused(TOO_MANY_SEGMENTS, segments=count, limit=rules.max_segments)
-        text = _cut(text, rules.max_segments, notes)
+        text = _fitted(text, rules.max_segments, notes)
         count = rules.max_segments
     return Composed(text, max(1, count), tuple(notes))
 
@@ -89,8 +94,9 @@ def _transliterated(text: str, submission: Submission, rules: TextRules, notes: 
     return latin
 
 
-def _cut(text: str, parts: int, notes: list[Note]) -> str:
-    """As much as goes into so many SMS, to the end of a word where one is near, with an ellipsis."""
+def _fitted(text: str, parts: int, notes: list[Note]) -> str:
+    """As much as goes into so many SMS, to the end of a word where one is near, with an ellipsis. Half a link is
+    none."""
     counted = segments.segment(text)
     ellipsis = "..." if counted.alphabet is Alphabet.GSM7 else "…"
     kept = "".join(counted.segments[:parts]) if parts > 1 else text[:160]
@@ -99,6 +105,7 @@ def _cut(text: str, parts: int, notes: list[Note]) -> str:
     head, space, tail = kept.rpartition(" ")
     if space and len(tail) < _NEAR and head.strip():
         kept = head
+    kept = without_half_a_link(kept, text)
     notes.append(Note("text", "cut", {"segments": parts, "characters left out": len(text) - len(kept)}))
     return kept.rstrip() + ellipsis
 

@@ -19,6 +19,7 @@ from gateway.service.ids import queue_id
 from gateway.service.judge import Case, dialect_of, judge, recipient_refusal
 from gateway.service.quirks import QuirkBook
 from gateway.settings.load import Configuration
+from gateway.sms.originator import is_wellformed
 from gateway.spool.engine import cause, is_full
 from gateway.spool.put import Put, StoredMail
 from gateway.spool.store import Store
@@ -199,15 +200,15 @@ class Intake:
         return is_sender or dialect_of(address, self.configuration.dialects) is not None
 
     def _stored(self, case: Case, raw: bytes, answer_to: str | None) -> StoredMail:
-        accepted, submission, envelope = case.accepted, case.submission, case.envelope
+        accepted, envelope = case.accepted, case.envelope
         if accepted is not None and envelope.door is Door.LMTP:
             accepted = replace(accepted, dropped=())  # the MTA is told in the dialogue, and tells the sender
         replies = self.configuration.settings.replies
         return StoredMail(
             envelope=envelope,
             dialect=case.dialect.name if case.dialect else "",
-            account=accepted.account if accepted else submission.credential.login if submission else None,
-            originator=submission.originator[:32] if submission else None,
+            account=case.account.login if case.account else None,  # what is no login of ours may be a password
+            originator=_originator(case),
             message_id=_message_id(case),
             language=case.language or (replies.language if replies else "en"),
             reply_to=answer_to,
@@ -225,6 +226,14 @@ def _nothing_left(accepted: Accepted | None) -> Refusal | None:
     if accepted is None or accepted.jobs or not accepted.dropped:
         return None
     return accepted.dropped[0].refusal
+
+
+def _originator(case: Case) -> str | None:
+    """As typed, if it is one that the account has: a password that stands in its place is not kept."""
+    submission, account = case.submission, case.account
+    if submission is None or account is None or not account.allows_originator(submission.originator):
+        return None
+    return submission.originator if case.accepted or is_wellformed(submission.originator) else None
 
 
 def _message_id(case: Case) -> str:
@@ -257,12 +266,12 @@ def _dedup_key(case: Case, raw: bytes) -> bytes | None:
 
 
 def _copy(case: Case) -> str | None:
-    """What is kept for people to look at. A mail that was not understood may hold a password anywhere: only
-    its safe header fields are kept."""
+    """What is kept for people to look at. A mail that was not understood, or whose credentials were wrong, may hold a
+    password anywhere: of what is refused only the safe header fields are kept."""
     if case.mail is None:
         return None
     lines = [f"{name}: {value}" for name, value in case.mail.safe_headers]
-    if case.submission is not None:
+    if case.accepted is not None:
         lines += [f"Subject: {case.mail.subject}", "", case.mail.text]
     copy = "\n".join(lines)
     for secret in case.submission.secrets if case.submission else ():

@@ -25,6 +25,7 @@ from gateway.dialects.template import TemplateDialect
 from gateway.model import Tell
 from gateway.policy.accounts import Account, Directory, Webhook, address_pattern, key_digest
 from gateway.policy.composing import TextRules
+from gateway.policy.cutting import Cuts, line_pattern
 from gateway.policy.decide import House
 from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
@@ -221,6 +222,8 @@ def _fault(document: Document, model: type[BaseModel], item: Any) -> str:
         case "value_error":
             reason = str(item["ctx"]["error"])
             what = reason if isinstance(value, dict | list) else f"{_shown(name, value)}: {reason}"
+        case "model_type" | "model_attributes_type":  # the value may be a secret that belongs one level deeper
+            what = "expected a section: keys and values"
         case "too_short":
             what = "give at least one"
         case "literal_error":
@@ -521,11 +524,22 @@ def _account(account: AccountSettings, language: str) -> Account:
 
 
 def _texts(account: AccountSettings) -> TextRules:
+    text = account.text
+    cuts = Cuts(
+        end_markers=text.end_markers,
+        cut_from=tuple(map(line_pattern, text.cut_from)),
+        quotes="quotes" in text.clean,
+        monitoring="monitoring" in text.clean,
+        links="links" in text.clean,
+        blank_lines="blank_lines" in text.clean,
+        max_lines=text.max_lines,
+    )
     return TextRules(
-        transliterate=account.text.transliterate,
-        scheme=account.text.scheme,
-        plain_typography="typography" in account.text.clean,
-        no_emoji="emoji" in account.text.clean,
+        cuts=cuts,
+        transliterate=text.transliterate,
+        scheme=text.scheme,
+        plain_typography="typography" in text.clean,
+        no_emoji="emoji" in text.clean,
         cut=account.text.on_too_long == "cut",
         max_segments=account.limits.max_segments,
     )

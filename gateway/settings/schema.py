@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJson
 
 from gateway.model import Channel
 from gateway.policy.composing import Transliterate
+from gateway.policy.cutting import line_pattern
 from gateway.providers import ProviderSettings
 from gateway.providers.registry import kinds
 from gateway.sms.numbers import calling_code
@@ -394,6 +395,11 @@ class GatewaySettings(Strict):
     log: LogSettings = LogSettings.model_construct()
 
 
+def _line_pattern(value: str) -> str:
+    line_pattern(value)
+    return value
+
+
 class LimitSettings(Strict):
     """What one account may send."""
 
@@ -406,18 +412,37 @@ class LimitSettings(Strict):
 
 
 class TextSettings(Strict):
-    """What is done with an account's texts before they go out. The default changes nothing."""
+    """What is done with an account's texts before they go out, in this order: `end_markers`, `cut_from`, `clean`,
+    `max_lines`, `transliterate`, `on_too_long`. The default changes nothing (a signature below `-- ` is always cut).
+    What would leave no text at all is left undone. `email2sms parse FILE.eml` shows what each has done."""
 
+    end_markers: tuple[Annotated[str, Field(min_length=3, max_length=100)], ...] = Field(
+        (),
+        max_length=20,
+        description="The text ends before the first of these, in any letter case: `[[END]]`, `==|| КОНЕЦ ТЕКСТА ||==`.",
+    )
+    cut_from: tuple[Annotated[str, AfterValidator(_line_pattern)], ...] = Field(
+        (),
+        max_length=50,
+        description="Signatures and disclaimers: the first line in which one of these regular expressions is found "
+        "and all below it are cut: `^с уважением`, `confidential`. Letter case does not matter; the syntax is RE2's "
+        "(no look-around, no back-references), so that no mail can make them slow.",
+    )
+    clean: tuple[Literal["quotes", "monitoring", "links", "blank_lines", "typography", "emoji"], ...] = Field(
+        (),
+        description="`quotes`: the mail that is answered is left out, in English, Russian and Ukrainian; `monitoring`: "
+        "of mails as Zabbix, Grafana, Alertmanager, Nagios and Icinga write them, state and name, host and severity, "
+        "value, time are kept; `links`: links in angle brackets that were broken over lines are joined, and stand once "
+        "if their words say the same; `blank_lines`: two and more become one, none at the ends, no spaces at the ends "
+        "of lines; `typography`: quotes, dashes and spaces of office programs become plain where that makes the SMS "
+        "shorter; `emoji`: left out.",
+    )
+    max_lines: int | None = Field(None, ge=1, description="The rest is cut. Blank lines do not count.")
     transliterate: Transliterate = Field(
         Transliterate.NEVER, description="Write Cyrillic and other letters as Latin ones: 160 characters instead of 70."
     )
     scheme: Literal["wikipedia", "icao", "gost", "mvd", "telegram"] = Field(
         "wikipedia", description="How Russian is written; Ukrainian is written by its own official table."
-    )
-    clean: tuple[Literal["typography", "emoji"], ...] = Field(
-        (),
-        description="`typography`: quotes, dashes and spaces of office programs become plain where that makes the SMS "
-        "shorter; `emoji`: left out.",
     )
     on_too_long: Literal["refuse", "cut"] = Field(
         "refuse", description="A text that takes more parts than `limits.max_segments`."

@@ -165,6 +165,14 @@ def test_gateway_yaml(tmp_path: Path, old: str, new: str, line: int, words: str)
         ("enabled: no", "password_hash: nonsense", 6, "accounts[0].password_hash: (hidden): does not look right"),
         ("enabled: no", "api_keys: [abc]", 6, "a key is shorter than 6 characters"),
         ("enabled: no", "lists: {a: [77]}", 6, 'accounts[0].lists.a: "77" is no phone number'),
+        (
+            "enabled: no",
+            "text: {cut_from: ['(a']}",
+            6,
+            'text.cut_from[0]: "(a": no regular expression of RE2: missing )',
+        ),
+        ("enabled: no", "text: {cut_from: ['a|']}", 6, 'text.cut_from[0]: "a|": is found in an empty line'),
+        ("enabled: no", "text: {clean: [quote]}", 6, "accounts[0].text.clean[0]: \"quote\": one of 'quotes'"),
         ("enabled: no", "enabled: no\n  - login: test_user", 7, '"test_user" is the login of another account'),
     ],
 )

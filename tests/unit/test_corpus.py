@@ -83,8 +83,10 @@ def found(case: Case) -> dict[str, Any]:
         result["dropped"] = [
             {mask(drop.asked.typed): f"{drop.refusal.code} {drop.refusal.reason.key}"} for drop in case.accepted.dropped
         ]
-    for job in case.accepted.jobs:  # what is sent is what was read
-        assert (job.text, job.originator) == (result["text"], result["originator"])
+    if cuts := [note.what for note in case.notes if note.room == "text"]:
+        result["cuts"], result["sent"] = cuts, case.accepted.jobs[0].text
+    for job in case.accepted.jobs:  # what is sent is what was read, unless the account cuts it
+        assert (job.text, job.originator) == (result.get("sent", result["text"]), result["originator"])
         assert case.submission.own_number or job.recipient in case.envelope.recipients
     return result
 
@@ -148,7 +150,7 @@ def test_the_story_of_a_mail_tells_no_secret_and_no_number() -> None:
     for folder in FOLDERS:
         case = judged((folder / "mail.eml").read_bytes(), expectation(folder).get("envelope", {}))
         story = repr(case.notes) + repr(case.refusal)
-        for secret in ("qwerty", "0a1b2c", "зима2026", "9f8e7d"):
+        for secret in ("qwerty", "0a1b2c", "зима2026", "9f8e7d", "mon1t0", "0ff1ce"):
             assert secret not in story, folder.name
         if case.submission is not None:
             for typed in (asked.typed for asked in case.submission.destinations):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects.quoting import new_text
 from gateway.dialects.reply import ReplyDialect
 from gateway.model import Conversation, ReceivedEmail
+from gateway.text.quoting import new_text
 from gateway.verdicts import Refused
 
 DIALECT = ReplyDialect("sms.example.com", "sixteen characters")

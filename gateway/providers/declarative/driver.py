@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -32,7 +31,7 @@ from gateway.providers.declarative.description import Call, Description, ErrorRo
 from gateway.providers.declarative.paths import MAX_TEXT, first, parse, texts
 from gateway.providers.declarative.settings import HttpSettings
 from gateway.providers.declarative.template import fill
-from gateway.providers.web_answers import unreadable
+from gateway.providers.web_answers import hidden, unreadable
 from gateway.sms.numbers import mask
 from gateway.sms.segments import Alphabet, segment
 from gateway.verdicts import (
@@ -236,8 +235,7 @@ class _Wire:
 
     def shown(self, words: str, attempt: Attempt | None = None) -> str:
         """The provider's words, short and on one line, without what they may repeat of the request."""
-        for secret in sorted({*self._secrets, *map(html.escape, self._secrets)}, key=len, reverse=True):
-            words = words.replace(secret, "***")
+        words = hidden(words, self._secrets)
         if attempt is not None:
             words = words.replace(attempt.job.destination, mask(attempt.job.destination))
             words = words.replace(attempt.job.text, "***") if len(attempt.job.text) > 5 else words
