@@ -59,7 +59,8 @@ async def _place(domain: str, lookups: Lookups) -> _Place:
         if flag == "n" or (flag == "y" and at != domain):
             break
     organization = organizational(domain, records)
-    return _Place(organization, records.get(domain) or records.get(organization))
+    registry = next((found for found in records.values() if found.get("psd", "").lower() == "y"), None)
+    return _Place(organization, records.get(domain) or records.get(organization) or registry)
 
 
 def walk(domain: str) -> tuple[str, ...]:

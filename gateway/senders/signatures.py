@@ -141,14 +141,15 @@ def _verify(raw: bytes, message: Message, index: int, key: bytes, relaxed: bool)
         passes = bool(checked.verify(index, dnsfunc=lambda name, timeout: key))
     except dkim.NaClNotFoundError:
         return "permerror", "an ed25519 key, for which PyNaCl is not installed"
+    except dkim.KeyFormatError:
+        return "policy", f"a key under {MIN_KEY_BITS} bits"
     except dkim.ValidationError as error:
         return "fail", "the text was changed" if "body hash" in str(error) else "a malformed signature"
     except Exception as error:  # dkimpy raises what it meets, and the sender chooses that
         return "permerror", f"cannot be checked ({type(error).__name__})"
     if passes:
         return "pass", ""
-    short = getattr(checked, "keysize", MIN_KEY_BITS) < MIN_KEY_BITS
-    return ("policy", f"a key under {MIN_KEY_BITS} bits") if short else ("fail", "the signature does not match")
+    return ("fail", "the signature does not match") if checked.keysize else ("permerror", "a key that cannot be used")
 
 
 def _relaxed(body: bytes) -> bytes:
