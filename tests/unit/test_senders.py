@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from email.parser import BytesParser
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from gateway.cli.app import app
 from gateway.mail.author import author, names_all
 from gateway.mail.read import open_mail
 from gateway.mail.results import stated
@@ -20,6 +24,8 @@ from gateway.policy.accounts import Account
 from gateway.policy.senders import Border, Parties, SenderChecks, covers, weigh_own, weigh_stated
 from gateway.senders.examine import Examiner
 from gateway.verdicts import Refused
+from tests.running import listener as door
+from tests.running import write_config
 
 PARTIES = Parties("bank.example", "bank.example", named=True)
 ENVELOPE = Envelope("Q", Door.SMTP, "mx", "192.0.2.1", False, None, "alerts@bank.example", ("x@y.example",), 0.0)
@@ -324,3 +330,29 @@ def test_dmarc_that_could_not_be_asked_for_is_put_off_and_not_refused() -> None:
     with pytest.raises(Refused) as refused:
         checks.verification_is_enough(Account("user", verify="dmarc"), Vouch.DKIM, evidence)
     assert refused.value.refusal.reason.key == "sender_dns"
+
+
+@pytest.mark.parametrize(
+    ("listener", "peer", "verdict", "trail"),
+    [
+        ("inside", "192.0.2.1", "OK", "sender dmarc pass mx.bank.example"),
+        ("inside", "192.0.2.2", "FORBIDDEN", "policy refused: FORBIDDEN"),
+        ("lan", "127.0.0.1", "OK", "policy sender verified"),
+    ],
+)
+def test_parse_explains_what_a_listener_would_find(
+    tmp_path: Path, listener: str, peer: str, verdict: str, trail: str
+) -> None:
+    border = {"authserv_id": "mx.bank.example", "peers": ["192.0.2.1"]}
+    doors = [door(), door(name="inside", trust=[], authentication_results=border)]
+    config = str(write_config(tmp_path, {"listeners": doors}))
+    mail = tmp_path / "mail.eml"
+    mail.write_bytes(
+        PASS + RECEIVED + b"From: alerts@bank.example\r\nTo: test_user@sms.example.com\r\nSubject: My Bank\r\n\r\nx"
+    )
+    where = ["--listener", listener, "--peer", peer]
+    result = CliRunner().invoke(app, ["parse", str(mail), *where, "--json", "--config", config])
+    found = json.loads(result.stdout)
+    told = [f"{note['room']} {note['what']} {note.get('by', '')}".strip() for note in found["trail"]]
+    assert found["verdict"] == verdict
+    assert any(line.startswith(trail) for line in told), told
