@@ -204,7 +204,7 @@ class DnsSettings(Strict):
     nameservers: tuple[Annotated[str, AfterValidator(_nameserver)], ...] = Field(
         (), description="IP addresses, `:port` where that is not 53. Default: the system's."
     )
-    timeout: Seconds = Field(5, description="For all questions about one mail; then it is put off (451).")
+    timeout: Seconds = Field(5, gt=0, le=15, description="For all questions about one mail; then it is put off (451).")
 
     @property
     def asked(self) -> tuple[tuple[tuple[str, int], ...], float]:
