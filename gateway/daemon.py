@@ -329,6 +329,7 @@ def reloaded(running: Configuration) -> Configuration | None:
         "store",
         "listeners",
         "providers",
+        "dns",
         "replies",
         "relay",
         "retention",

@@ -78,6 +78,63 @@ class Envelope:
     """What of its dialogue was no SMTP and was forgiven, in words."""
 
 
+class Vouch(StrEnum):
+    """What verifies a sender, the strongest first."""
+
+    OPERATOR = "operator"
+    AUTH = "SMTP AUTH"
+    TRUSTED = "trusted network"
+    ACCOUNT_NETWORK = "account network"
+    DMARC = "DMARC"
+    DKIM = "DKIM"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One look at who sent a mail, in the words of RFC 8601: ``dkim``, ``dmarc`` or ``spf``, and what came of it."""
+
+    method: str
+    result: str
+    """pass, fail, none, temperror, …; ``policy``: it passes, but we do not take it."""
+    domain: str = ""
+    """Whose word it is: the signer, the From domain, the domain of MAIL FROM."""
+    why: str = ""
+    key: str = ""
+    """Names the signature, and so the mail, however often it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What mail authentication found out about a mail, by a border MTA's word or by ours."""
+
+    checks: tuple[Check, ...] = ()
+    by: str = ""
+    """The border MTA that checked; empty: we did."""
+    vouched: Vouch | None = None
+    """What verifies the author."""
+    answerable: bool = False
+    """MAIL FROM is no forgery either: a reply hits nobody else."""
+    denied: bool = False
+    """The domain's owner says that it is not from there, or could not be asked: no listener takes that."""
+    key: str = ""
+    """Equal for the same signed mail sent again; empty where nothing was signed."""
+    refusal: Refusal | None = None
+    """Why it verifies nobody."""
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """For the trail."""
+        by = {"by": self.by} if self.by else {}
+        return tuple(
+            Note("sender", f"{check.method} {check.result}", {**_given(domain=check.domain, why=check.why), **by})
+            for check in self.checks
+        )
+
+
+def _given(**values: str) -> dict[str, str]:
+    return {key: value for key, value in values.items() if value}
+
+
 @dataclass(frozen=True, slots=True)
 class ReceivedEmail:
     """A decoded mail: text as people wrote it, and how that was found out."""

@@ -44,6 +44,10 @@ class Verdict:
 
 AUTH = Verdict("AUTH", Kind.REFUSE, "50", "7.8", 401, 77)
 FORBIDDEN = Verdict("FORBIDDEN", Kind.REFUSE, "50", "7.1", 403, 77)
+UNSIGNED, UNACCEPTABLE, UNALIGNED, SPF_FAILED, UNAUTHENTICATED = (
+    Verdict("FORBIDDEN", Kind.REFUSE, "50", status, 403, 77) for status in ("7.20", "7.21", "7.22", "7.23", "7.26")
+)
+"""FORBIDDEN because mail authentication verifies no sender (RFC 7372)."""
 BANNED = Verdict("BANNED", Kind.REFUSE, "50", "7.1", 403, 67)
 NO_LIST = Verdict("NO LIST", Kind.REFUSE, "50", "1.1", 404, 67)
 MSG = Verdict("MSG", Kind.REFUSE, "54", "6.0", 502, 65)
@@ -58,6 +62,8 @@ EXPIRED = Verdict("EXPIRED", Kind.REFUSE, "54", "4.7", 504, 69)
 UNCERTAIN = Verdict("UNCERTAIN", Kind.REFUSE, "54", "4.0", 502, 69)
 FULL = Verdict("BUSY", Kind.DEFER, "52", "3.1", 503, 75)
 """BUSY for want of room (RFC 5321: 452)."""
+DNS = Verdict("BUSY", Kind.DEFER, "51", "4.3", 503, 75)
+"""BUSY because the directory did not answer (RFC 3463: routing server failure)."""
 BUSY = Verdict("BUSY", Kind.DEFER, "51", "3.0", 503, 75)
 """A fault of ours: nothing was decided about the mail, the client keeps it."""
 
@@ -83,6 +89,15 @@ PASSWORD_TOO_LONG = _reason("password_too_long", AUTH)
 RELAY_DENIED = _reason("relay_denied", FORBIDDEN)
 SENDER_NOT_ALLOWED = _reason("sender_not_allowed", FORBIDDEN)
 SENDER_NOT_VERIFIED = _reason("sender_not_verified", FORBIDDEN)
+SENDER_UNCLEAR = _reason("sender_unclear", FORBIDDEN)
+SENDER_UNSIGNED = _reason("sender_unsigned", UNSIGNED)
+SENDER_SIGNATURE = _reason("sender_signature", UNACCEPTABLE)
+SENDER_UNALIGNED = _reason("sender_unaligned", UNALIGNED)
+SENDER_SPF = _reason("sender_spf", SPF_FAILED)
+SENDER_UNAUTHENTICATED = _reason("sender_unauthenticated", UNAUTHENTICATED)
+SENDER_NOT_ENOUGH = _reason("sender_not_enough", FORBIDDEN)
+SENDER_DNS = _reason("sender_dns", DNS)
+RECIPIENT_NOT_NAMED = _reason("recipient_not_named", FORBIDDEN)
 NOT_ACTIVATED = _reason("not_activated", FORBIDDEN)
 ORIGINATOR_NOT_ALLOWED = _reason("originator_not_allowed", FORBIDDEN)
 ORIGINATOR_SHAPE = _reason("originator_shape", FORBIDDEN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from dataclasses import replace
 from email.parser import BytesHeaderParser
 from email.utils import getaddresses
 from pathlib import Path
@@ -24,6 +25,8 @@ from gateway.cli.common import (
     store_of,
 )
 from gateway.model import Door, Envelope
+from gateway.policy.accounts import in_networks
+from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
 from gateway.service.ids import queue_id
 from gateway.service.intake import Intake
@@ -37,11 +40,13 @@ EX_TEMPFAIL = 75
 MAX_MAIL_BYTES = 10_485_760
 
 
-def parse(
+def parse(  # noqa: PLR0913, PLR0917  (each is an option)
     file: Annotated[Path, typer.Argument(help="The mail; - is standard input.")],
     recipient: Annotated[list[str] | None, typer.Option("--to", help="RCPT TO; default: the To field.")] = None,
     sender: Annotated[str | None, typer.Option("--sender", help="MAIL FROM; default: the From field.")] = None,
     untrusted: Annotated[bool, typer.Option(help="As if it came from a network that nobody trusts.")] = False,
+    peer: Annotated[str | None, typer.Option(help="As if it came by SMTP from this IP address.")] = None,
+    listener: Annotated[str | None, typer.Option(help="To this listener; default: the first, with --peer.")] = None,
     numbers: NumbersOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -56,7 +61,9 @@ def parse(
         raise typer.Exit(EX_USAGE)
     given = sender if sender is not None else next((a for _, a in getaddresses([str(header.get("From", ""))])), "")
     envelope = _envelope(given, to, trusted=not untrusted)
-    case = asyncio.run(judge(envelope, raw, loaded, Credentials()))
+    if peer is not None or listener is not None:
+        envelope = _through(loaded, envelope, listener, peer or "")
+    case = asyncio.run(judge(envelope, raw, loaded, Credentials(), Examiner(*loaded.settings.dns.asked)))
     if as_json:
         print_json(_as_dict(case, numbers))
     else:
@@ -78,6 +85,25 @@ def _envelope(sender: str, recipients: tuple[str, ...], *, trusted: bool, answer
         recipients=recipients,
         received_at=now,
         answer_by_mail=answer_by_mail,
+    )
+
+
+def _through(loaded: Any, envelope: Envelope, listener: str | None, peer: str) -> Envelope:
+    """As the listener would have made it."""
+    found = [door for door in loaded.settings.listeners if listener in (None, door.name)]
+    if not found:
+        names = ", ".join(door.name for door in loaded.settings.listeners)
+        typer.echo(f"{listener} is no listener; one of {names}", err=True)
+        raise typer.Exit(EX_USAGE)
+    door = found[0]
+    return replace(
+        envelope,
+        door=Door.LMTP if door.protocol == "lmtp" else Door.SMTP,
+        listener=door.name,
+        peer=peer,
+        trusted=door.bind.startswith("unix:") or in_networks(peer, door.trust),
+        answer_by_mail=door.answers_by_mail,
+        accept_unverified=door.accept_unverified,
     )
 
 

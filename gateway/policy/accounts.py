@@ -57,6 +57,8 @@ class Account:
     enabled: bool = True
     senders: tuple[re.Pattern[str], ...] = ()
     networks: tuple[Network, ...] = ()
+    verify: str = "any"
+    """The least that verifies a sender: ``any``, ``dmarc``, ``network`` or ``auth``."""
     originators: frozenset[str] = frozenset()
     channels: frozenset[Channel] = frozenset({Channel.SMS, Channel.FLASH})
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -6,7 +6,7 @@ place, and give its reason a row in ``verdicts`` and a sentence in each of ``rep
 
 from __future__ import annotations
 
-from gateway.model import Conversation, Door, Envelope, NoSecret, Operator, Submission
+from gateway.model import Conversation, Door, Envelope, Evidence, NoSecret, Operator, Submission, Vouch
 from gateway.policy.accounts import Account, Directory, in_networks
 from gateway.sms import originator as originators
 from gateway.verdicts import (
@@ -16,7 +16,9 @@ from gateway.verdicts import (
     ORIGINATOR_NOT_ALLOWED,
     ORIGINATOR_SHAPE,
     PASSWORD_TOO_LONG,
+    SENDER_DNS,
     SENDER_NOT_ALLOWED,
+    SENDER_NOT_ENOUGH,
     SENDER_NOT_VERIFIED,
     TOO_MANY_DESTINATIONS,
     Refused,
@@ -30,26 +32,55 @@ def sender_is_somebodys(envelope: Envelope, from_addresses: tuple[str, ...], dir
 
 
 def verified_by(envelope: Envelope, account: Account | None) -> str:
-    """What verifies the sender for this account; empty when nothing does. An address alone proves nothing.
+    """What verifies the client for this account, before the mail itself is examined; empty when nothing does.
 
-    The seam for mail authentication: DKIM and ``Authentication-Results`` will be asked here.
+    An address alone proves nothing.
     """
     if envelope.door is Door.CLI:
-        return "operator"
+        return Vouch.OPERATOR
     if account is not None and envelope.identity == account.login:
-        return "SMTP AUTH"
+        return Vouch.AUTH
     if envelope.trusted:
-        return "trusted network"
+        return Vouch.TRUSTED
     if account is not None and in_networks(envelope.peer, account.networks):
-        return "account network"
+        return Vouch.ACCOUNT_NETWORK
     return ""
 
 
-def sender_is_verified(envelope: Envelope, submission: Submission, verified: str) -> None:
-    """Step 2: unverified senders only where the listener says so, and never without a secret (form b)."""
+def sender_is_verified(
+    envelope: Envelope, submission: Submission, verified: str, evidence: Evidence | None = None
+) -> None:
+    """Step 2: unverified senders only where the listener says so, and never without a secret (form b).
+
+    ``evidence`` tells why the mail itself verifies nobody, where that was looked at.
+    """
+    if verified:
+        return
     has_secret = not isinstance(submission.credential, NoSecret | Conversation)
-    if not verified and not (envelope.accept_unverified and has_secret):
-        raise Refused(SENDER_NOT_VERIFIED)
+    denied = evidence is not None and evidence.denied
+    if not (envelope.accept_unverified and has_secret) or denied:
+        refusal = evidence.refusal if evidence is not None else None
+        raise Refused(refusal.reason, **refusal.values) if refusal else Refused(SENDER_NOT_VERIFIED)
+
+
+_ENOUGH = {
+    "dmarc": frozenset({Vouch.OPERATOR, Vouch.AUTH, Vouch.TRUSTED, Vouch.ACCOUNT_NETWORK, Vouch.DMARC}),
+    "network": frozenset({Vouch.OPERATOR, Vouch.AUTH, Vouch.TRUSTED, Vouch.ACCOUNT_NETWORK}),
+    "auth": frozenset({Vouch.OPERATOR, Vouch.AUTH}),
+}
+
+
+def verification_is_enough(account: Account, verified: str, evidence: Evidence | None) -> None:
+    """Step 2 for a strict account; asked after the credential, so that nobody learns which accounts are."""
+    if account.verify == "any" or verified in _ENOUGH[account.verify]:
+        return
+    unanswered = evidence is not None and any(check.result == "temperror" for check in evidence.checks)
+    if account.verify == "dmarc" and unanswered:
+        raise Refused(SENDER_DNS)
+    raise Refused(SENDER_NOT_ENOUGH, needed=_NAMED[account.verify])
+
+
+_NAMED = {"dmarc": "DMARC, SMTP AUTH or a network", "network": "SMTP AUTH or a network", "auth": "SMTP AUTH"}
 
 
 def password_fits(submission: Submission) -> None:

@@ -14,6 +14,7 @@ import structlog
 from gateway.model import Accepted, Door, Dropped, Envelope, Password
 from gateway.replies.guard import why_silent
 from gateway.replies.wording import smtp_line
+from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
 from gateway.service.ids import queue_id
 from gateway.service.judge import Case, dialect_of, judge, recipient_refusal
@@ -69,6 +70,7 @@ class Intake:
         self.configuration = configuration
         self._store = store
         self._credentials = credentials
+        self._examiner = Examiner(*configuration.settings.dns.asked)
         self._wake = wake
         self._clock = clock
         self._full = False
@@ -128,7 +130,7 @@ class Intake:
 
     async def explain(self, envelope: Envelope, raw: bytes) -> Case:
         """What would happen with this mail."""
-        return await judge(envelope, raw, self.configuration, self._credentials)
+        return await judge(envelope, raw, self.configuration, self._credentials, self._examiner)
 
     async def accept(self, envelope: Envelope, raw: bytes) -> Answer:
         """Judge, commit, answer. Any exception means: nothing is known to be stored, the client keeps the mail."""
@@ -179,11 +181,14 @@ class Intake:
             )
         dropped = case.accepted.dropped if case.accepted else ()
         return Answer(
-            put.queue_id, dropped=dropped, to_confirm=not _message_id(case) and case.envelope.door in _DIALOGUES
+            put.queue_id, dropped=dropped, to_confirm=not _is_named(case) and case.envelope.door in _DIALOGUES
         )
 
     def _repeat_window_s(self, case: Case) -> float:
-        return self.configuration.settings.server.repeat_window if _message_id(case) else _RETRY_S
+        window = self.configuration.settings.server.repeat_window
+        if _signature(case):
+            return max(window, SIGNATURE_REPEAT_S)
+        return window if _message_id(case) else _RETRY_S
 
     def _answer_to(self, case: Case) -> str | None:
         """The address that may get reply mails about this one."""
@@ -191,7 +196,7 @@ class Intake:
         if replies is None:
             return None
         automatic = case.opened.automatic if case.opened else ""
-        silent = why_silent(case.envelope, automatic, case.verified, self._is_ours)
+        silent = why_silent(case.envelope, automatic, case.answerable, self._is_ours)
         return None if silent else case.envelope.reverse_path
 
     def _is_ours(self, address: str) -> bool:
@@ -240,6 +245,17 @@ def _message_id(case: Case) -> str:
     return case.opened.message_id if case.opened else ""
 
 
+def _signature(case: Case) -> str:
+    """What names a signed mail, whoever sends it how often. Its Message-ID may be unsigned."""
+    return case.evidence.key if case.evidence else ""
+
+
+def _is_named(case: Case) -> bool:
+    return bool(_message_id(case) or _signature(case))
+
+
+SIGNATURE_REPEAT_S = 6 * 86400.0
+"""A little longer than a signature is taken (``senders.signatures``): a signed mail can be sent again by anybody."""
 _DIALOGUES = (Door.SMTP, Door.LMTP)
 _RETRY_S = 600.0
 """How long a client waits for its 250 (RFC 5321 §4.5.3.2.6) before it sends a mail without Message-ID again."""
@@ -252,13 +268,13 @@ def _dedup_key(case: Case, raw: bytes) -> bytes | None:
     as soon as the client has confirmed by its next word that it has the 250.
     """
     envelope = case.envelope
-    if not _message_id(case) and envelope.door not in _DIALOGUES:
+    if not _is_named(case) and envelope.door not in _DIALOGUES:
         return None
     content = case.mail.text.encode("utf-8", "surrogatepass") if case.mail else raw.partition(b"\r\n\r\n")[2]
+    signature = _signature(case)
+    by_whom = (_message_id(case), envelope.identity or envelope.peer, envelope.reverse_path)
     parts = (
-        _message_id(case),
-        envelope.identity or envelope.peer,
-        envelope.reverse_path,
+        *((signature,) if signature else by_whom),
         *sorted(envelope.recipients),
         case.mail.subject if case.mail else "",
     )

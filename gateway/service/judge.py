@@ -12,14 +12,15 @@ from typing import ParamSpec, TypeVar
 
 from gateway.dialects import Dialect, split_address
 from gateway.mail.read import OpenedMail, open_mail, read
-from gateway.model import Accepted, Envelope, Note, ReceivedEmail, Submission
+from gateway.model import Accepted, Envelope, Evidence, Note, ReceivedEmail, Submission, Vouch
 from gateway.policy import checks
 from gateway.policy.accounts import Account
 from gateway.policy.decide import decide
+from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
 from gateway.settings.load import Configuration
 from gateway.sms import numbers
-from gateway.verdicts import RELAY_DENIED, Refusal, Refused
+from gateway.verdicts import RELAY_DENIED, SENDER_NOT_ALLOWED, Refusal, Refused
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class Case:
     submission: Submission | None = None
     account: Account | None = None
     verified: str = ""
+    evidence: Evidence | None = None
+    """Of the mail itself; looked for only where the client is not verified already."""
     accepted: Accepted | None = None
     refusal: Refusal | None = None
     early_notes: list[Note] = field(default_factory=list)
@@ -51,11 +54,18 @@ class Case:
             parts.append(self.mail.notes)
         elif self.opened is not None:
             parts.append(self.opened.notes)
-        parts += [found.notes for found in (self.submission, self.accepted) if found is not None]
+        parts += [found.notes for found in (self.submission, self.evidence, self.accepted) if found is not None]
         if self.refusal is not None:
             reason = self.refusal.reason.key
             parts.append([Note("policy", f"refused: {self.refusal.code}", {"why": reason, **self.refusal.values})])
         return tuple(note for part in parts for note in part)
+
+    @property
+    def answerable(self) -> str:
+        """What shows that a reply to MAIL FROM reaches the sender; empty: nothing. For that SPF is enough."""
+        if self.evidence is None:
+            return self.verified
+        return (self.verified or "SPF") if self.evidence.answerable else ""
 
     @property
     def language(self) -> str | None:
@@ -86,21 +96,27 @@ def recipient_refusal(recipient: str, configuration: Configuration, *, early: bo
     return None
 
 
-async def judge(envelope: Envelope, raw: bytes, configuration: Configuration, credentials: Credentials) -> Case:
+async def judge(
+    envelope: Envelope, raw: bytes, configuration: Configuration, credentials: Credentials, examiner: Examiner
+) -> Case:
     """Steps 2 to 10. A refusal ends in ``Case.refusal``; anything else that is raised is a fault of ours."""
     case = Case(envelope)
     case.early_notes.append(_arrival(envelope, len(raw)))
     if envelope.quirks:
         case.early_notes.append(Note("smtp", "accommodated the client", {"quirks": "; ".join(envelope.quirks)}))
     try:
-        await _steps(case, raw, configuration, credentials)
+        await _steps(case, raw, configuration, credentials, examiner)
     except Refused as refused:
         case.refusal = refused.refusal
         case.verified = case.verified or _verified(case, configuration)
+        if envelope.answer_by_mail and refused.refusal.reason is not SENDER_NOT_ALLOWED:
+            await _examine(case, raw, configuration, examiner)  # whether the refusal may be sent by mail
     return case
 
 
-async def _steps(case: Case, raw: bytes, configuration: Configuration, credentials: Credentials) -> None:
+async def _steps(
+    case: Case, raw: bytes, configuration: Configuration, credentials: Credentials, examiner: Examiner
+) -> None:
     envelope, directory = case.envelope, configuration.directory
     case.opened = await _maybe_in_thread(len(raw), open_mail, raw)
     checks.sender_is_somebodys(envelope, case.opened.from_addresses, directory)
@@ -109,12 +125,24 @@ async def _steps(case: Case, raw: bytes, configuration: Configuration, credentia
     case.submission = submission = case.dialect.parse(case.mail, envelope.recipients, directory.knows)
     case.account = directory.claimed(submission.credential)
     case.verified = checks.verified_by(envelope, case.account)
-    checks.sender_is_verified(envelope, submission, case.verified)
+    await _examine(case, raw, configuration, examiner)
+    checks.sender_is_verified(envelope, submission, case.verified, case.evidence)
     checks.password_fits(submission)
     proven = await credentials.prove(case.account, submission.credential)
     account = checks.account_is_proven(case.account, proven)
     checks.sender_is_the_accounts(envelope, case.mail.from_addresses, account)
+    checks.verification_is_enough(account, case.verified, case.evidence)
     case.accepted = decide(envelope, submission, account, case.verified, configuration.house)
+
+
+async def _examine(case: Case, raw: bytes, configuration: Configuration, examiner: Examiner) -> None:
+    """Once a mail, and only where nothing else verifies its sender."""
+    checks_of_door = configuration.senders.get(case.envelope.listener)
+    if case.verified or case.evidence is not None or case.opened is None or checks_of_door is None:
+        return
+    case.evidence = await examiner.examine(case.envelope, case.opened, raw, checks_of_door)
+    if case.evidence is not None and case.evidence.vouched is not None:
+        case.verified = case.evidence.vouched
 
 
 async def _maybe_in_thread(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -134,7 +162,7 @@ def _verified(case: Case, configuration: Configuration) -> str:
     envelope = case.envelope
     login = configuration.directory.accounts.get(envelope.identity or "")
     verified = checks.verified_by(envelope, login)
-    if verified == "SMTP AUTH" and (login is None or not login.allows_sender((envelope.reverse_path,))):
+    if verified == Vouch.AUTH and (login is None or not login.allows_sender((envelope.reverse_path,))):
         return ""
     return verified
 

@@ -11,6 +11,7 @@ import ssl
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -29,6 +30,7 @@ from gateway.policy.cutting import Cuts, line_pattern
 from gateway.policy.decide import House
 from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
+from gateway.policy.senders import Border, SenderChecks
 from gateway.settings.document import ConfigError, Document, Key, read
 from gateway.settings.schema import (
     AccountSettings,
@@ -67,6 +69,8 @@ class Configuration:
     retry: RetryPolicy
     tls: Mapping[str, ssl.SSLContext]
     """By the listener's name."""
+    senders: Mapping[str, SenderChecks]
+    """How listeners verify senders by their mails, by the listener's name."""
     store_url: str
     """With an absolute path."""
     digest: str
@@ -168,6 +172,7 @@ def load(path: Path) -> Configuration:
             for index, listener in enumerate(settings.listeners)
             if listener.tls is not None
         },
+        senders={found.name: checks for found in settings.listeners if (checks := _sender_checks(found))},
         store_url=_store_url(settings, path.parent),
         digest=hashlib.sha256(path.read_bytes() + accounts_path.read_bytes()).hexdigest()[:16],
     )
@@ -305,6 +310,7 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
         if fault := _verification_fault(listener, accounts):
             yield key, fault
         yield from (((*key, *at), fault) for at, fault in _leniency_faults(listener))
+        yield from _sender_faults(key, listener)
         if listener.answers_by_mail and listener.on_refusal and settings.replies is None:
             yield (*key, "on_refusal"), '"reply" needs the section replies; add it, or say reject'
     yield from _provider_faults(settings)
@@ -356,6 +362,18 @@ def _provider_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
             )
 
 
+def _sender_faults(key: Key, listener: ListenerSettings) -> Iterator[tuple[Key, str]]:
+    front = listener.authentication_results
+    for peer in front.peers if front else ():
+        if any(peer.version == trusted.version and peer.overlaps(trusted) for trusted in listener.trust):
+            yield (
+                (*key, "authentication_results", "peers"),
+                f'"{peer}" is in trust, where every mail is verified already; take it out of one of the two',
+            )
+    if listener.verify and any(find_spec(name) is None for name in ("dkim", "spf", "dns")):
+        yield (*key, "verify"), 'needs more libraries; pip install "email2sms[mailauth]", or take verify out'
+
+
 def _verification_fault(listener: ListenerSettings, accounts: tuple[AccountSettings, ...]) -> str:
     """SPEC: a public listener with no way to verify a sender does not start by accident."""
     can_verify = (
@@ -363,13 +381,16 @@ def _verification_fault(listener: ListenerSettings, accounts: tuple[AccountSetti
         or listener.tls is not None
         or listener.bind.startswith("unix:")
         or listener.accept_unverified
+        or listener.authentication_results is not None
+        or {"dkim", "dmarc"} & set(listener.verify)
         or any(account.networks for account in accounts)
     )
     if can_verify:
         return ""
     return (
         f'"{listener.name}" can verify no sender; add trust: [your networks], or tls (for SMTP AUTH), '
-        "or networks to an account; accept_unverified: true lets anybody who knows a password in"
+        "verify: [dkim, dmarc, spf], or authentication_results, or networks to an account; "
+        "accept_unverified: true lets anybody who knows a password in"
     )
 
 
@@ -462,6 +483,14 @@ def _national(settings: GatewaySettings) -> tuple[str, ...]:
     return tuple(sorted(frozenset.intersection(*(given.national() for given in settings.providers.values()))))
 
 
+def _sender_checks(listener: ListenerSettings) -> SenderChecks | None:
+    front = listener.authentication_results
+    if front is None and not listener.verify:
+        return None
+    border = Border(front.authserv_id, front.peers, front.own_received) if front else None
+    return SenderChecks(border, frozenset(listener.verify))
+
+
 def _router(settings: GatewaySettings) -> Router:
     carriers = {
         name: Carrier(given.carries(), given.schedules(), given.prices) for name, given in settings.providers.items()
@@ -506,6 +535,7 @@ def _account(account: AccountSettings, language: str) -> Account:
         enabled=account.enabled,
         senders=tuple(address_pattern(sender) for sender in account.senders),
         networks=account.networks,
+        verify=account.verify,
         originators=frozenset(account.originators),
         channels=frozenset(account.channels),
         lists={name: tuple(map(number, values)) for name, values in account.lists.items()},

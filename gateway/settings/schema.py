@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union
 
@@ -135,6 +135,21 @@ class TlsSettings(Strict):
         return self.min_version in ("TLSv1", "TLSv1.1")
 
 
+class AuthenticationResultsSettings(Strict):
+    """The MTA in front that checks senders and writes what it found into `Authentication-Results` (RFC 8601). It must
+    delete such fields of others that bear its name: `deploy/senders.md`."""
+
+    authserv_id: str = Field(
+        pattern=r"^[A-Za-z0-9._-]+$", description="The name that its fields begin with, e.g. `mx.example.com`."
+    )
+    peers: tuple[Network, ...] = Field(
+        min_length=1, description="Its addresses: from others these fields prove nothing."
+    )
+    own_received: int = Field(
+        0, ge=0, le=5, description="Its `Received` fields that stand above the results: 1 for Postfix with OpenDKIM."
+    )
+
+
 class ListenerSettings(Strict):
     """A door for mail."""
 
@@ -159,6 +174,14 @@ class ListenerSettings(Strict):
         False,
         description="Take mails of unverified senders if address and credential are right. Addresses are forged.",
     )
+    authentication_results: AuthenticationResultsSettings | None = Field(
+        None, description="Senders are verified by what the MTA in front found out."
+    )
+    verify: tuple[Literal["dkim", "dmarc", "spf"], ...] = Field(
+        (),
+        description="Our own checks, for mails that come straight from the internet (needs `email2sms[mailauth]`): "
+        "`dkim` and `dmarc` verify a sender, `spf` lets one be answered by mail.",
+    )
     tls: TlsSettings | None = Field(
         None, description="STARTTLS or implicit TLS; needed for AUTH from untrusted networks."
     )
@@ -175,6 +198,37 @@ class ListenerSettings(Strict):
     def answers_by_mail(self) -> bool:
         """``on_refusal`` with its default."""
         return (self.on_refusal or ("reject" if self.protocol == "lmtp" else "reply")) == "reply"
+
+
+def _nameserver(value: str) -> str:
+    try:
+        _host_port(value)
+    except ValueError:
+        raise ValueError(
+            "give an IP address, with a port where that is not 53: 192.0.2.53, [2001:db8::53]:5353"
+        ) from None
+    return value
+
+
+def _host_port(value: str) -> tuple[str, int]:
+    host, _, port = value.rpartition(":")
+    if value.count(":") == 1 or (value.startswith("[") and not value.endswith("]")):
+        return str(ip_address(host.strip("[]"))), int(port)
+    return str(ip_address(value.strip("[]"))), 53
+
+
+class DnsSettings(Strict):
+    """What is asked for the keys and policies of senders' domains (`listeners.verify`)."""
+
+    nameservers: tuple[Annotated[str, AfterValidator(_nameserver)], ...] = Field(
+        (), description="IP addresses, `:port` where that is not 53. Default: the system's."
+    )
+    timeout: Seconds = Field(5, gt=0, le=15, description="For all questions about one mail; then it is put off (451).")
+
+    @property
+    def asked(self) -> tuple[tuple[tuple[str, int], ...], float]:
+        """Addresses with ports, and the time."""
+        return tuple(map(_host_port, self.nameservers)), self.timeout
 
 
 class TemplateSettings(Strict):
@@ -388,6 +442,7 @@ class GatewaySettings(Strict):
     routes: tuple[RouteSettings, ...] = Field(min_length=1, description="Which number goes where.")
     accounts_file: Path = Field(Path("accounts.yaml"), description="Who may send.")
     replies: RepliesSettings | None = None
+    dns: DnsSettings = DnsSettings.model_construct()
     relay: RelaySettings = RelaySettings.model_construct()
     retention: RetentionSettings = RetentionSettings.model_construct()
     console: ConsoleSettings | None = None
@@ -482,6 +537,11 @@ class AccountSettings(Strict):
     enabled: bool = Field(True, description="The switch; false: FORBIDDEN.")
     senders: tuple[str, ...] = Field((), description="Allowed addresses; `*` matches any characters.")
     networks: tuple[Network, ...] = Field((), description="Networks that verify this account's senders.")
+    verify: Literal["any", "dmarc", "network", "auth"] = Field(
+        "any",
+        description="The least that verifies a sender of this account: `dmarc`: no signature without a DMARC record; "
+        "`network`: SMTP AUTH or a network, whatever the mail says of itself; `auth`: SMTP AUTH.",
+    )
     originators: tuple[str, ...] = Field((), description='Registered sender names; ["*"]: any.')
     channels: tuple[Channel, ...] = Field(
         (Channel.SMS, Channel.FLASH), min_length=1, description="What it may send; all but sms and flash cost extra."

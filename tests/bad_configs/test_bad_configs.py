@@ -116,6 +116,20 @@ def test_no_value_means_the_default(tmp_path: Path, nothing: str) -> None:
         ("sandbox}", "sandbox, prices: {7: cheap}}", 9, 'providers.main.prices.7: "cheap": expected a valid decimal'),
         ("sandbox}", "sandbox, prices: {7: -1}}", 9, 'providers.main.prices.7: "-1": expected greater than or equal'),
         ("sandbox}", "sandbox, prices: {+7: 1}}", 9, 'providers.main.prices: "+7" is no prefix; give the first digits'),
+        ('trust: ["127.0.0.0/8"]', "verify: [spf]", 3, 'listeners[0]: "lan" can verify no sender; add trust'),
+        (
+            'trust: ["127.0.0.0/8"]',
+            'trust: ["127.0.0.0/8"]\n    authentication_results: {authserv_id: mx, peers: [127.0.0.1]}',
+            6,
+            'listeners[0].authentication_results.peers: "127.0.0.1/32" is in trust, where every mail',
+        ),
+        (
+            'trust: ["127.0.0.0/8"]',
+            "authentication_results: {authserv_id: mx.example.com}",
+            5,
+            "listeners[0].authentication_results.peers: missing; add it",
+        ),
+        ("routes:", "dns: {nameservers: [ns.example.com]}\nroutes:", 10, "give an IP address, with a port"),
         ('trust: ["127.0.0.0/8"]', "max_errors: 3", 3, 'listeners[0]: "lan" can verify no sender; add trust'),
         ('trust: ["127.0.0.0/8"]', "max_errors: many", 5, 'listeners[0].max_errors: "many": expected a valid integer'),
         ('trust: ["127.0.0.0/8"]', "command_timeout: soon", 5, 'listeners[0].command_timeout: "soon": give a time'),
@@ -285,3 +299,15 @@ async def test_check_config_shows_no_password(tmp_path: Path) -> None:
     assert code == 0
     assert "postgresql://e:***@db.example.com/e" in "".join(out.split())
     assert "secret" not in out + err
+
+
+def test_checks_whose_libraries_are_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.settings.load.find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as fault:
+        load(write(tmp_path, GOOD.replace("trust:", "verify: [dkim]\n    trust:")))
+    assert 'listeners[0].verify: needs more libraries; pip install "email2sms[mailauth]"' in str(fault.value)
+
+
+def test_a_public_listener_that_examines_mails_may_start(tmp_path: Path) -> None:
+    for how in ("verify: [dkim]", "authentication_results: {authserv_id: mx, peers: [192.0.2.1]}"):
+        assert load(write(tmp_path, GOOD.replace('trust: ["127.0.0.0/8"]', how))).senders["lan"]

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from gateway.model import Door, Envelope
+from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
 from gateway.service.judge import Case, judge
 from gateway.settings.load import load
@@ -49,7 +50,7 @@ def judged(raw: bytes, envelope: dict[str, Any]) -> Case:
         recipients=tuple(envelope.get("to", to)),
         received_at=1773299700.0,
     )
-    return asyncio.run(judge(given, raw, CONFIGURATION, CREDENTIALS))
+    return asyncio.run(judge(given, raw, CONFIGURATION, CREDENTIALS, Examiner()))
 
 
 def found(case: Case) -> dict[str, Any]:
