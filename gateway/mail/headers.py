@@ -15,7 +15,8 @@ _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _HEX = re.compile(rb"=([0-9A-Fa-f]{2})")
 _ANGLE = re.compile(r"[^<>]*<\s*([^<>\s@]+@[^<>\s@]+)\s*>\s*(?:\([^()]*\)\s*)?")
 _BARE = re.compile(r"\s*([^<>\s@,;:\"()]+@[^<>\s@,;:\"()]+)\s*(?:\([^()]*\)\s*)?")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*+("?)', re.DOTALL)
+"""Up to the end where it is not closed: searching again from the next quote would take quadratic time."""
 
 UNREADABLE = "<unreadable>"
 """Stands for a From field that is no single address; no allowlist entry but ``*`` matches it."""
@@ -72,7 +73,7 @@ def addresses(fields: Iterable[str]) -> tuple[str, ...]:
     """The addr-spec of each From field, lower-cased; ``UNREADABLE`` for anything but one plain address."""
     found = []
     for value in fields:
-        bare = _QUOTED.sub("", value)
+        bare = _QUOTED.sub(lambda quoted: "" if quoted[1] else quoted[0], value)
         match = _ANGLE.fullmatch(bare) or _BARE.fullmatch(bare)
         found.append(match[1].lower() if match else UNREADABLE)
     return tuple(found)

@@ -77,9 +77,7 @@ def _config() -> ParserConfig:
     # A browser leaves a line between paragraphs; Outlook makes a paragraph of each line, and an SMS pays for it.
     css = {**STRICT_CSS_PROFILE, "p": HtmlElement(display=Display.block)}
     tables = CustomHtmlTagHandlerMapping({"table": _start_table}, {"table": table_end_handler})
-    config = ParserConfig(
-        css=css, display_links=False, display_images=False, custom_html_tag_handler_mapping=tables
-    )
+    config = ParserConfig(css=css, display_links=False, display_images=False, custom_html_tag_handler_mapping=tables)
     config.attribute_handler.attribute_mapping = {"style": _style}
     return config
 

@@ -1,0 +1,117 @@
+"""Bytes → MIME parts, bounded: no mail may cost more than its size allows, however it is nested.
+
+``compat32`` on purpose: ``email.policy.default`` takes seconds for hostile headers and ten times as long for
+honest ones. What senders often write wrongly (a transfer encoding with a comment, a missing semicolon, a boundary
+that the header does not name) is mended here, so that all later steps see a proper part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from email.message import Message
+from email.parser import BytesParser, Parser
+
+from gateway.model import Note
+from gateway.verdicts import MAIL_TOO_COMPLEX, Refused
+
+MAX_HEADER_BYTES = 65536
+MAX_FIELD_BYTES = 16384
+MAX_CONTENT_FIELD_BYTES = 4096
+"""Of Content-Type and Content-Disposition: the library takes their parameters apart in quadratic time."""
+MAX_FIELDS = 2000
+MAX_PARTS = 100
+MAX_BOUNDARIES = 20
+"""The library compares each line with the boundaries of all levels that it is in."""
+MAX_COMPARISONS = 4_000_000
+"""Of a line with a boundary: half a second."""
+
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+_BOUNDARY = re.compile(rb"boundary[\s*0-9]*=")
+_PART_BEGINS = re.compile(
+    r"^--([^\s-](?:[^\r\n]{0,68}[^\s])?)[ \t]*\r?\n(?=Content-|\r?\n)", re.MULTILINE | re.IGNORECASE
+)
+_TOKEN = re.compile(r"[\s\"']*([A-Za-z0-9-]+)")
+_NO_SEMICOLON = re.compile(r"^(\s*[\w.+-]+/[\w.+-]+)(?:\s*\([^()]*\))?[\s,]+(?=[\w*-]+\s*=)")
+_ENCODINGS = {"base-64": "base64", "b64": "base64", "quotedprintable": "quoted-printable", "qp": "quoted-printable"}
+
+
+class _Part(Message):
+    """A part whose header is bounded and mended while it is read."""
+
+    def set_raw(self, name: str, value: str) -> None:
+        if len(self) >= MAX_FIELDS:
+            raise Refused(MAIL_TOO_COMPLEX, what="header fields", limit=MAX_FIELDS)
+        key = name.lower()
+        if key.startswith("content-"):
+            if key in {"content-type", "content-disposition"}:
+                _bounded(value, MAX_CONTENT_FIELD_BYTES)
+                value = _NO_SEMICOLON.sub(r"\1; ", value)
+            elif key == "content-transfer-encoding" and (token := _TOKEN.match(value)):
+                value = _ENCODINGS.get(encoding := token[1].lower(), encoding)
+        _bounded(value, MAX_FIELD_BYTES)
+        super().set_raw(name, value)
+
+
+def _bounded(value: str, limit: int) -> None:
+    if len(value) > limit:
+        raise Refused(MAIL_TOO_COMPLEX, what="header field", limit=limit)
+
+
+class _Parts:
+    """Makes the parts of one mail, and counts them."""
+
+    def __init__(self) -> None:
+        self._made = -1  # the library makes one to see how this is called
+
+    def __call__(self, **arguments: object) -> Message:
+        self._made += 1
+        if self._made > MAX_PARTS:
+            raise Refused(MAIL_TOO_COMPLEX, what="parts", limit=MAX_PARTS)
+        return _Part(**arguments)  # type: ignore[arg-type]
+
+
+def parse(raw: bytes) -> Message:
+    """Header and parts. Raises ``Refused`` (FORMAT) for a mail beyond the bounds of this module."""
+    _check_bounds(raw)
+    return BytesParser(_Parts()).parsebytes(raw)
+
+
+def _check_bounds(raw: bytes) -> None:
+    end = _HEADER_END.search(raw, 0, MAX_HEADER_BYTES + 4)
+    if end is None and len(raw) > MAX_HEADER_BYTES and b":" in raw[:1000].split(b"\n", 1)[0]:
+        raise Refused(MAIL_TOO_COMPLEX, what="header", limit=MAX_HEADER_BYTES)
+    lowered = raw.lower()
+    if not (boundaries := lowered.count(b"boundary")):
+        return
+    boundaries = len(_BOUNDARY.findall(lowered)) if boundaries > MAX_BOUNDARIES else boundaries
+    if boundaries > MAX_BOUNDARIES:
+        raise Refused(MAIL_TOO_COMPLEX, what="nesting", limit=MAX_BOUNDARIES)
+    if (raw.count(b"\n") + raw.count(b"\r")) * boundaries > MAX_COMPARISONS:
+        raise Refused(MAIL_TOO_COMPLEX, what="lines", limit=MAX_COMPARISONS)
+
+
+def mend(message: Message) -> Iterator[Note]:
+    """Find the parts of a multipart mail whose header names no boundary, or another one than is used."""
+    if message.is_multipart() or message.get_content_maintype() != "multipart":
+        return
+    payload = vars(message)["_payload"]  # get_payload() would decode 8-bit bytes in a charset that may be anything
+    found = _PART_BEGINS.search(payload)
+    if found is None:
+        del message["Content-Type"]
+        yield Note("mime", "multipart without parts, read as text")
+        return
+    boundary = found[1].replace("\\", "\\\\").replace('"', '\\"')
+    inner = Parser(_Parts()).parsestr(f'Content-Type: multipart/mixed; boundary="{boundary}"\n\n{payload}')
+    message.set_payload(inner.get_payload())
+    yield Note("mime", "boundary found in the text")
+
+
+def leaves(message: Message) -> Iterator[Message]:
+    """The parts of this mail, without those of mails attached to it."""
+    if message.is_multipart() and message.get_content_maintype() != "message":
+        for part in message.get_payload():
+            if isinstance(part, Message):
+                yield from leaves(part)
+    else:
+        yield message
