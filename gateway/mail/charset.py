@@ -116,9 +116,21 @@ def decode(data: bytes, declared: str | None, undeclared: str) -> Decoded:
         return _undeclared(data, undeclared, f"{name} declared, but the letters are not Latin")
     if not codec.startswith(("utf", "gb", "big5", "euc", "shift")) and _is_cyrillic_utf8(data):
         return Decoded(data.decode("utf-8"), "utf-8", f"{name} declared, but the bytes are UTF-8")
-    if codec in _REALLY and (larger := _in_larger(data, codec)) is not None:
-        return Decoded(larger, _REALLY[codec], f"{name} declared, but the text needs its larger relative")
-    return Decoded(_strict(data, codec), name, "declared")
+    exact = _attempt(data, codec)
+    if exact is None and not data.isascii() and (utf8 := _attempt(data, "utf-8")) is not None:
+        return Decoded(utf8, "utf-8", f"{name} declared, but the bytes are UTF-8")
+    if (exact is None or (codec.startswith("iso8859") and _C1.search(data))) and codec in _REALLY:
+        larger = _attempt(data, _REALLY[codec])
+        if larger is not None:
+            return Decoded(larger, _REALLY[codec], f"{name} declared, but the text needs its larger relative")
+    return Decoded(_strict(data, codec) if exact is None else exact, name, "declared")
+
+
+def _attempt(data: bytes, codec: str) -> str | None:
+    try:
+        return data.decode(codec)
+    except UnicodeError:
+        return None
 
 
 def of_code_page(number: int) -> str:
@@ -128,31 +140,15 @@ def of_code_page(number: int) -> str:
     return _PAGES.get(number, f"cp{number}")
 
 
-def _in_larger(data: bytes, codec: str) -> str | None:
-    """The text in the larger charset, where the named one does not have all of it."""
-    try:
-        data.decode(codec)
-    except UnicodeError:
-        pass
-    else:
-        if not codec.startswith("iso8859") or not _C1.search(data):
-            return None
-    try:
-        return data.decode(_REALLY[codec])
-    except UnicodeError:
-        return None
-
-
 def _undeclared(data: bytes, undeclared: str, because: str) -> Decoded:
     if data.isascii():
         _refuse_shifts(data)
         return Decoded(data.decode("ascii"), "us-ascii", because)
     if (utf16 := _UTF16_BOMS.get(data[:2])) and len(data) % 2 == 0:
         return Decoded(_strict(data[2:], utf16), utf16, "byte order mark")
-    try:
-        return Decoded(data.decode("utf-8"), "utf-8", f"{because}; valid UTF-8")
-    except UnicodeDecodeError:
-        return Decoded(_strict(data, undeclared), undeclared, f"{because}; not UTF-8, so the dialect's charset")
+    if (utf8 := _attempt(data, "utf-8")) is not None:
+        return Decoded(utf8, "utf-8", f"{because}; valid UTF-8")
+    return Decoded(_strict(data, undeclared), undeclared, f"{because}; not UTF-8, so the dialect's charset")
 
 
 def _refuse_shifts(data: bytes) -> None:
@@ -187,13 +183,7 @@ def _strict(data: bytes, charset: str) -> str:
 
 def _is_cyrillic_utf8(data: bytes) -> bool:
     """At least three Russian or Ukrainian letters, nothing that is not valid UTF-8."""
-    if len(_CYRILLIC_IN_UTF8.findall(data)) < 3:
-        return False
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+    return len(_CYRILLIC_IN_UTF8.findall(data)) >= 3 and _attempt(data, "utf-8") is not None
 
 
 def _printable(name: str) -> str:

@@ -17,7 +17,10 @@ from gateway.mail.charset import decode, of_code_page
 from gateway.mail.choose import choose, payload, unwrapped, why_none
 from gateway.mail.flowed import SIGNATURE, unflow
 from gateway.model import Note, ReceivedEmail
-from gateway.verdicts import CHARSET_UNDECODABLE, MAIL_ENCRYPTED, Refusal, Refused
+from gateway.verdicts import CHARSET_UNDECODABLE, MAIL_ENCRYPTED, MAIL_TOO_COMPLEX, Refusal, Refused
+
+MAX_TEXT_BYTES = 2_000_000
+"""Of the one part that is read; pictures inside HTML count. Attachments may be of any size."""
 
 _USUAL_FIELDS = frozenset(
     {"from", "to", "subject", "date", "message-id", "mime-version", "content-type", "received", "reply-to"}
@@ -119,24 +122,27 @@ class _Words:
 
 
 def _words(part: Message, notes: list[Note]) -> _Words:
-    _check_base64(part)
-    data = payload(part)
     if not tnef.is_tnef(part):
-        return _Words(part.get_content_type(), data, _param(part, "charset"))
-    body = tnef.body(data)
+        _check(part)
+        return _Words(part.get_content_type(), payload(part), _param(part, "charset"))
+    body = tnef.body(payload(part))
     if body is None:  # choose() saw one
         return _Words("text/plain", b"", None)
     notes.append(Note("mime", "text found in winmail.dat", {"type": body.type}))
     return _Words(body.type, body.data, of_code_page(body.code_page) if body.code_page else None, body.code_page)
 
 
-def _check_base64(part: Message) -> None:
-    """Refuse what the standard library decodes around the damage: the text would be sent garbled.
+def _check(part: Message) -> None:
+    """Refuse what is longer than any text, and base64 that the standard library decodes around the damage.
 
     Missing padding is harmless; what follows the padding (a scanner's footer) is no base64 and is left out.
     """
     coded = vars(part)["_payload"]  # get_payload() would decode 8-bit bytes in a charset that may be anything
-    if str(part.get("Content-Transfer-Encoding", "")).strip().lower() != "base64" or not isinstance(coded, str):
+    if not isinstance(coded, str):
+        return
+    if len(coded) > MAX_TEXT_BYTES:
+        raise Refused(MAIL_TOO_COMPLEX, what="text", limit=MAX_TEXT_BYTES)
+    if str(part.get("Content-Transfer-Encoding", "")).strip().lower() != "base64":
         return
     letters = coded.partition("=")[0]
     damage = _NOT_BASE64.search(letters)

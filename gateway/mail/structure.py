@@ -7,6 +7,7 @@ that the header does not name) is mended here, so that all later steps see a pro
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from email.message import Message
@@ -28,9 +29,13 @@ MAX_COMPARISONS = 4_000_000
 
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _BOUNDARY = re.compile(rb"boundary[\s*0-9]*=")
-_PART_BEGINS = re.compile(
-    r"^--([^\s-](?:[^\r\n]{0,68}[^\s])?)[ \t]*\r?\n(?=Content-|\r?\n)", re.MULTILINE | re.IGNORECASE
+_BLANK_BEFORE_COLON = re.compile(
+    rb"^(from|to|subject|date|message-id|mime-version|content-[a-z-]{2,25})[ \t]{1,20}:", re.MULTILINE | re.IGNORECASE
 )
+_PART_BEGINS = re.compile(
+    r"^--(\S(?:[^\r\n]{0,68}\S)?)(?<!--)[ \t]*\r?\n(?=Content-|\r?\n)", re.MULTILINE | re.IGNORECASE
+)
+_LEFTOVER = re.compile(r"^Content-(?:Type|Transfer-Encoding)\s*:", re.MULTILINE | re.IGNORECASE)
 _TOKEN = re.compile(r"[\s\"']*([A-Za-z0-9-]+)")
 _NO_SEMICOLON = re.compile(r"^(\s*[\w.+-]+/[\w.+-]+)(?:\s*\([^()]*\))?[\s,]+(?=[\w*-]+\s*=)")
 _ENCODINGS = {"base-64": "base64", "b64": "base64", "quotedprintable": "quoted-printable", "qp": "quoted-printable"}
@@ -73,22 +78,28 @@ class _Parts:
 
 def parse(raw: bytes) -> Message:
     """Header and parts. Raises ``Refused`` (FORMAT) for a mail beyond the bounds of this module."""
-    _check_bounds(raw)
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    end = _check_bounds(raw)
+    if _BLANK_BEFORE_COLON.search(raw, 0, end):  # obsolete (RFC 5322 §4.5.8); for the library it ends the header
+        raw = _BLANK_BEFORE_COLON.sub(rb"\1:", raw[:end]) + raw[end:]
     return BytesParser(_Parts()).parsebytes(raw)
 
 
-def _check_bounds(raw: bytes) -> None:
+def _check_bounds(raw: bytes) -> int:
+    """Where the header ends."""
     end = _HEADER_END.search(raw, 0, MAX_HEADER_BYTES + 4)
     if end is None and len(raw) > MAX_HEADER_BYTES and b":" in raw[:1000].split(b"\n", 1)[0]:
         raise Refused(MAIL_TOO_COMPLEX, what="header", limit=MAX_HEADER_BYTES)
+    end_of_header = end.start() if end else min(len(raw), MAX_HEADER_BYTES)
     lowered = raw.lower()
     if not (boundaries := lowered.count(b"boundary")):
-        return
+        return end_of_header
     boundaries = len(_BOUNDARY.findall(lowered)) if boundaries > MAX_BOUNDARIES else boundaries
     if boundaries > MAX_BOUNDARIES:
         raise Refused(MAIL_TOO_COMPLEX, what="nesting", limit=MAX_BOUNDARIES)
     if (raw.count(b"\n") + raw.count(b"\r")) * boundaries > MAX_COMPARISONS:
         raise Refused(MAIL_TOO_COMPLEX, what="lines", limit=MAX_COMPARISONS)
+    return end_of_header
 
 
 def mend(message: Message) -> Iterator[Note]:
@@ -96,13 +107,18 @@ def mend(message: Message) -> Iterator[Note]:
     if message.is_multipart() or message.get_content_maintype() != "multipart":
         return
     payload = vars(message)["_payload"]  # get_payload() would decode 8-bit bytes in a charset that may be anything
+    if (named := message.get_boundary()) and f"--{named}" in payload:
+        return  # as the header says, only empty
     found = _PART_BEGINS.search(payload)
     if found is None:
-        del message["Content-Type"]
-        yield Note("mime", "multipart without parts, read as text")
+        if not _LEFTOVER.search(payload):  # else there are parts, which cannot be told apart
+            del message["Content-Type"]
+            yield Note("mime", "multipart without parts, read as text")
         return
     boundary = found[1].replace("\\", "\\\\").replace('"', '\\"')
-    inner = Parser(_Parts()).parsestr(f'Content-Type: multipart/mixed; boundary="{boundary}"\n\n{payload}')
+    subtype = re.sub(r"[^a-z.-]", "", message.get_content_subtype())
+    header = f'Content-Type: multipart/{subtype}; boundary="{boundary}"\n\n'
+    inner = Parser(_Parts()).parsestr(header + payload)
     message.set_payload(inner.get_payload())
     yield Note("mime", "boundary found in the text")
 
