@@ -25,7 +25,12 @@ UNREADABLE = "<unreadable>"
 def raw(message: Message, name: str) -> list[str]:
     """All fields of that name, unfolded, 8-bit bytes as surrogates."""
     wanted = name.lower()
-    return [_FOLD.sub("", value) for key, value in message.raw_items() if key.lower() == wanted]
+    return [unfolded(value) for key, value in message.raw_items() if key.lower() == wanted]
+
+
+def unfolded(value: str) -> str:
+    """Without the line breaks of folding (RFC 5322 §2.2.3)."""
+    return _FOLD.sub("", value) if "\n" in value else value
 
 
 def decoded(value: str, undeclared: str) -> str:
@@ -34,7 +39,7 @@ def decoded(value: str, undeclared: str) -> str:
     Adjacent encoded words of one charset are joined as bytes first: senders cut through characters.
     Raises ``Refused`` (CHARSET) as ``charset.decode`` does.
     """
-    value = _FOLD.sub("", value)
+    value = unfolded(value)
     if "=?" not in value:
         return _plain(value, undeclared)
     value = _BETWEEN_WORDS.sub(r"\1", value)

@@ -25,7 +25,9 @@ MAX_TEXT_BYTES = 2_000_000
 _USUAL_FIELDS = frozenset(
     {"from", "to", "subject", "date", "message-id", "mime-version", "content-type", "received", "reply-to"}
 )
-_SAFE_FIELDS = ("From", "To", "Cc", "Date", "Message-ID", "X-Mailer", "User-Agent", "Content-Type")
+_SAFE_FIELDS = {
+    name.lower(): name for name in ("From", "To", "Cc", "Date", "Message-ID", "X-Mailer", "User-Agent", "Content-Type")
+}
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/\s]|(?<=\S)[^\S\r\n]+(?=\S)")
 """Any other character, or a blank between two of a line: a footer's words are letters too."""
 _MESSAGE_ID = re.compile(r"<[\x21-\x3b\x3d\x40-\x7e]{1,248}>")
@@ -102,9 +104,13 @@ def _subject(message: Message, undeclared: str) -> tuple[str, Refusal | None]:
 
 
 def _safe_headers(message: Message) -> Iterator[tuple[str, str]]:
-    for name in _SAFE_FIELDS:
-        for value in headers.raw(message, name)[:3]:
-            yield name, value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:500]
+    found: dict[str, list[str]] = {}
+    for key, value in message.raw_items():
+        if (name := _SAFE_FIELDS.get(key.lower())) is not None:
+            found.setdefault(name, []).append(value)
+    for name in _SAFE_FIELDS.values():
+        for value in found.get(name, [])[:3]:
+            yield name, headers.unfolded(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:500]
 
 
 # ── its text ─────────────────────────────────────────────────────────────────────────────────

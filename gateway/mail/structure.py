@@ -27,7 +27,6 @@ MAX_BOUNDARIES = 20
 MAX_COMPARISONS = 4_000_000
 """Of a line with a boundary: half a second."""
 
-_HEADER_END = re.compile(rb"\r?\n\r?\n")
 _BOUNDARY = re.compile(rb"boundary[\s*0-9]*=")
 _BLANK_BEFORE_COLON = re.compile(
     rb"^(from|to|subject|date|message-id|mime-version|content-[a-z-]{2,25})[ \t]{1,20}:", re.MULTILINE | re.IGNORECASE
@@ -47,15 +46,17 @@ class _Part(Message):
     def set_raw(self, name: str, value: str) -> None:
         if len(self) >= MAX_FIELDS:
             raise Refused(MAIL_TOO_COMPLEX, what="header fields", limit=MAX_FIELDS)
-        key = name.lower()
-        if key.startswith("content-"):
-            if key in {"content-type", "content-disposition"}:
-                _bounded(value, MAX_CONTENT_FIELD_BYTES)
-                value = _NO_SEMICOLON.sub(r"\1; ", value)
-            elif key == "content-transfer-encoding" and (token := _TOKEN.match(value)):
-                value = _ENCODINGS.get(encoding := token[1].lower(), encoding)
         _bounded(value, MAX_FIELD_BYTES)
-        super().set_raw(name, value)
+        super().set_raw(name, _mended(name.lower(), value) if name[:1] in "Cc" else value)
+
+
+def _mended(name: str, value: str) -> str:
+    if name in {"content-type", "content-disposition"}:
+        _bounded(value, MAX_CONTENT_FIELD_BYTES)
+        return _NO_SEMICOLON.sub(r"\1; ", value)
+    if name == "content-transfer-encoding" and (token := _TOKEN.match(value)):
+        return _ENCODINGS.get(encoding := token[1].lower(), encoding)
+    return value
 
 
 def _bounded(value: str, limit: int) -> None:
@@ -79,27 +80,32 @@ class _Parts:
 def parse(raw: bytes) -> Message:
     """Header and parts. Raises ``Refused`` (FORMAT) for a mail beyond the bounds of this module."""
     raw = raw.removeprefix(codecs.BOM_UTF8)
-    end = _check_bounds(raw)
-    if _BLANK_BEFORE_COLON.search(raw, 0, end):  # obsolete (RFC 5322 §4.5.8); for the library it ends the header
-        raw = _BLANK_BEFORE_COLON.sub(rb"\1:", raw[:end]) + raw[end:]
+    end = _end_of_header(raw)
+    _check_bounds(raw)
+    if (b" :" in (header := raw[:end]) or b"\t:" in header) and _BLANK_BEFORE_COLON.search(header):
+        # obsolete (RFC 5322 §4.5.8); for the library it ends the header
+        raw = _BLANK_BEFORE_COLON.sub(rb"\1:", header) + raw[end:]
     return BytesParser(_Parts()).parsebytes(raw)
 
 
-def _check_bounds(raw: bytes) -> int:
-    """Where the header ends."""
-    end = _HEADER_END.search(raw, 0, MAX_HEADER_BYTES + 4)
-    if end is None and len(raw) > MAX_HEADER_BYTES and b":" in raw[:1000].split(b"\n", 1)[0]:
+def _end_of_header(raw: bytes) -> int:
+    ends = [end for end in (raw.find(mark, 0, MAX_HEADER_BYTES + 4) for mark in (b"\n\r\n", b"\n\n")) if end >= 0]
+    if ends:
+        return min(ends)
+    if len(raw) > MAX_HEADER_BYTES and b":" in raw[:1000].split(b"\n", 1)[0]:
         raise Refused(MAIL_TOO_COMPLEX, what="header", limit=MAX_HEADER_BYTES)
-    end_of_header = end.start() if end else min(len(raw), MAX_HEADER_BYTES)
+    return min(len(raw), MAX_HEADER_BYTES)
+
+
+def _check_bounds(raw: bytes) -> None:
     lowered = raw.lower()
     if not (boundaries := lowered.count(b"boundary")):
-        return end_of_header
+        return
     boundaries = len(_BOUNDARY.findall(lowered)) if boundaries > MAX_BOUNDARIES else boundaries
     if boundaries > MAX_BOUNDARIES:
         raise Refused(MAIL_TOO_COMPLEX, what="nesting", limit=MAX_BOUNDARIES)
     if (raw.count(b"\n") + raw.count(b"\r")) * boundaries > MAX_COMPARISONS:
         raise Refused(MAIL_TOO_COMPLEX, what="lines", limit=MAX_COMPARISONS)
-    return end_of_header
 
 
 def mend(message: Message) -> Iterator[Note]:
