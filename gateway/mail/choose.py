@@ -10,6 +10,8 @@ from gateway.mail import smime, structure, tnef
 from gateway.model import Note
 from gateway.verdicts import MAIL_ENCRYPTED, NO_READABLE_TEXT, Refused
 
+TEXT_TYPES = frozenset({"text/plain", "text/html"})
+
 _PGP = frozenset({"application/pgp-encrypted", "multipart/encrypted"})
 _MARKUP = re.compile(rb"<[^<>]*>|&nbsp;")
 
@@ -79,7 +81,7 @@ def _first(message: Message, fits: Callable[[Message], bool]) -> Message | None:
 
 
 def _is_text(part: Message) -> bool:
-    return not part.is_multipart() and part.get_content_type() in {"text/plain", "text/html"}
+    return not part.is_multipart() and part.get_content_type() in TEXT_TYPES
 
 
 def _has_words(part: Message) -> bool:

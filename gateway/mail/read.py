@@ -14,10 +14,10 @@ from email.message import Message
 
 from gateway.mail import automatic, headers, html, pgp, rtf, structure, tnef
 from gateway.mail.charset import decode, of_code_page
-from gateway.mail.choose import choose, payload, unwrapped, why_none
+from gateway.mail.choose import TEXT_TYPES, choose, payload, unwrapped, why_none
 from gateway.mail.flowed import SIGNATURE, unflow
 from gateway.model import Note, ReceivedEmail
-from gateway.verdicts import CHARSET_UNDECODABLE, MAIL_ENCRYPTED, MAIL_TOO_COMPLEX, Refusal, Refused
+from gateway.verdicts import CHARSET_UNDECODABLE, MAIL_ENCRYPTED, MAIL_TOO_COMPLEX, NO_READABLE_TEXT, Refusal, Refused
 
 MAX_TEXT_BYTES = 2_000_000
 """Of the one part that is read; pictures inside HTML count. Attachments may be of any size."""
@@ -128,12 +128,13 @@ class _Words:
 
 
 def _words(part: Message, notes: list[Note]) -> _Words:
-    if not tnef.is_tnef(part):
+    kind = part.get_content_type()
+    if kind in TEXT_TYPES:
         _check(part)
-        return _Words(part.get_content_type(), payload(part), _param(part, "charset"))
+        return _Words(kind, payload(part), _param(part, "charset"))
     body = tnef.body(payload(part))
-    if body is None:  # choose() saw one
-        return _Words("text/plain", b"", None)
+    if body is None:
+        raise Refused(NO_READABLE_TEXT, type=tnef.DAMAGED)
     notes.append(Note("mime", "text found in winmail.dat", {"type": body.type}))
     return _Words(body.type, body.data, of_code_page(body.code_page) if body.code_page else None, body.code_page)
 

@@ -79,16 +79,22 @@ class _Parts:
 
 def parse(raw: bytes) -> Message:
     """Header and parts. Raises ``Refused`` (FORMAT) for a mail beyond the bounds of this module."""
-    raw = raw.removeprefix(codecs.BOM_UTF8)
     end = _end_of_header(raw)
     _check_bounds(raw)
-    if (b" :" in (header := raw[:end]) or b"\t:" in header) and _BLANK_BEFORE_COLON.search(header):
+    header = raw[:end]
+    if codecs.BOM_UTF8 in header:  # of a file that was sent as it is; a relay's fields may stand before it
+        header = header.replace(codecs.BOM_UTF8, b"")
+    if (b" :" in header or b"\t:" in header) and _BLANK_BEFORE_COLON.search(header):
         # obsolete (RFC 5322 §4.5.8); for the library it ends the header
-        raw = _BLANK_BEFORE_COLON.sub(rb"\1:", header) + raw[end:]
+        header = _BLANK_BEFORE_COLON.sub(rb"\1:", header)
+    if len(header) != end:
+        raw = header + raw[end:]
     return BytesParser(_Parts()).parsebytes(raw)
 
 
 def _end_of_header(raw: bytes) -> int:
+    if raw.startswith((b"\n", b"\r\n")):
+        return 0
     ends = [end for end in (raw.find(mark, 0, MAX_HEADER_BYTES + 4) for mark in (b"\n\r\n", b"\n\n")) if end >= 0]
     if ends:
         return min(ends)

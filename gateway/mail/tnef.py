@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 
-from gateway.verdicts import MAIL_TOO_COMPLEX, Refused
+from gateway.verdicts import MAIL_TOO_COMPLEX, NO_READABLE_TEXT, Refused
 
 TYPES = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
+DAMAGED = "winmail.dat, damaged"
 MAX_ATTRIBUTES = 2000
 MAX_RTF_BYTES = 500_000
 """Half a second of work."""
@@ -140,12 +141,12 @@ def _padded(length: int) -> int:
 
 
 def decompressed(data: bytes) -> bytes:
-    """RTF as a ``Body`` of text/rtf holds it (MS-OXRTFCP §3.1); empty for what is damaged.
+    """RTF as a ``Body`` of text/rtf holds it (MS-OXRTFCP §3.1).
 
-    Raises ``Refused`` (FORMAT) for more than anybody writes.
+    Raises ``Refused`` (FORMAT) for more than anybody writes, and for what is damaged.
     """
     if len(data) < 16:
-        return b""
+        raise Refused(NO_READABLE_TEXT, type=DAMAGED)
     packed, size, kind, checksum = struct.unpack_from("<II4sI", data)
     content = data[16 : packed + 4]
     if max(size, len(content)) > MAX_RTF_BYTES:
@@ -153,7 +154,7 @@ def decompressed(data: bytes) -> bytes:
     if kind == _STORED:
         return content[:size]
     if kind != _LZFU or zlib.crc32(content, 0xFFFFFFFF) ^ 0xFFFFFFFF != checksum:
-        return b""
+        raise Refused(NO_READABLE_TEXT, type=DAMAGED)
     out = bytearray(_DICTIONARY)
     start = len(out)
     at = 0
