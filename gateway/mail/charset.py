@@ -112,6 +112,8 @@ def decode(data: bytes, declared: str | None, undeclared: str) -> Decoded:
     codec = _codec(name)
     if codec == "ascii" and not data.isascii():
         return _undeclared(data, undeclared, "us-ascii declared, but there are 8-bit bytes")
+    if codec == "ascii":
+        _refuse_shifts(data)
     if codec in _LATIN and _LETTERS_OF_ANOTHER_SCRIPT.search(data):
         return _undeclared(data, undeclared, f"{name} declared, but the letters are not Latin")
     if not codec.startswith(("utf", "gb", "big5", "euc", "shift")) and _is_cyrillic_utf8(data):
