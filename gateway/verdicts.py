@@ -124,6 +124,7 @@ FORMAT_NOT_SUPPORTED = _reason("format_not_supported", FORMAT)
 ID_NOT_VALID = _reason("id_not_valid", FORMAT)
 TEST_ONLY = _reason("test_only", FORMAT)
 NO_READABLE_TEXT = _reason("no_readable_text", FORMAT)
+MAIL_ENCRYPTED = _reason("mail_encrypted", FORMAT)
 MAIL_TOO_COMPLEX = _reason("mail_too_complex", FORMAT)
 
 CHARSET_UNKNOWN = _reason("charset_unknown", CHARSET)

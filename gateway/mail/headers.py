@@ -15,7 +15,8 @@ _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _HEX = re.compile(rb"=([0-9A-Fa-f]{2})")
 _ANGLE = re.compile(r"[^<>]*<\s*([^<>\s@]+@[^<>\s@]+)\s*>\s*(?:\([^()]*\)\s*)?")
 _BARE = re.compile(r"\s*([^<>\s@,;:\"()]+@[^<>\s@,;:\"()]+)\s*(?:\([^()]*\)\s*)?")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*+("?)', re.DOTALL)
+"""Up to the end where it is not closed: searching again from the next quote would take quadratic time."""
 
 UNREADABLE = "<unreadable>"
 """Stands for a From field that is no single address; no allowlist entry but ``*`` matches it."""
@@ -24,7 +25,12 @@ UNREADABLE = "<unreadable>"
 def raw(message: Message, name: str) -> list[str]:
     """All fields of that name, unfolded, 8-bit bytes as surrogates."""
     wanted = name.lower()
-    return [_FOLD.sub("", value) for key, value in message.raw_items() if key.lower() == wanted]
+    return [unfolded(value) for key, value in message.raw_items() if key.lower() == wanted]
+
+
+def unfolded(value: str) -> str:
+    """Without the line breaks of folding (RFC 5322 §2.2.3)."""
+    return _FOLD.sub("", value) if "\n" in value else value
 
 
 def decoded(value: str, undeclared: str) -> str:
@@ -33,7 +39,7 @@ def decoded(value: str, undeclared: str) -> str:
     Adjacent encoded words of one charset are joined as bytes first: senders cut through characters.
     Raises ``Refused`` (CHARSET) as ``charset.decode`` does.
     """
-    value = _FOLD.sub("", value)
+    value = unfolded(value)
     if "=?" not in value:
         return _plain(value, undeclared)
     value = _BETWEEN_WORDS.sub(r"\1", value)
@@ -72,7 +78,7 @@ def addresses(fields: Iterable[str]) -> tuple[str, ...]:
     """The addr-spec of each From field, lower-cased; ``UNREADABLE`` for anything but one plain address."""
     found = []
     for value in fields:
-        bare = _QUOTED.sub("", value)
+        bare = _QUOTED.sub(lambda quoted: "" if quoted[1] else quoted[0], value)
         match = _ANGLE.fullmatch(bare) or _BARE.fullmatch(bare)
         found.append(match[1].lower() if match else UNREADABLE)
     return tuple(found)

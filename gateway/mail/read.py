@@ -1,36 +1,33 @@
 """Bytes → ``ReceivedEmail``: which part is the text, and in which charset it is written.
 
 Two steps, because the sender is judged before the body is decoded: ``open_mail`` parses the MIME structure
-and the header, ``read`` decodes. ``compat32`` on purpose: ``email.policy.default`` takes seconds for hostile
-headers and ten times as long for honest ones.
+and the header, ``read`` decodes.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
-from email.parser import BytesParser
 
-from gateway.mail import automatic, headers, html
-from gateway.mail.charset import decode
+from gateway.mail import automatic, headers, html, pgp, rtf, structure, tnef
+from gateway.mail.charset import decode, of_code_page
+from gateway.mail.choose import TEXT_TYPES, choose, payload, unwrapped, why_none
 from gateway.mail.flowed import SIGNATURE, unflow
 from gateway.model import Note, ReceivedEmail
-from gateway.verdicts import CHARSET_UNDECODABLE, MAIL_TOO_COMPLEX, NO_READABLE_TEXT, Refusal, Refused
+from gateway.verdicts import CHARSET_UNDECODABLE, MAIL_ENCRYPTED, MAIL_TOO_COMPLEX, NO_READABLE_TEXT, Refusal, Refused
 
-MAX_HEADER_BYTES = 65536
-MAX_FIELD_BYTES = 16384
-MAX_PARTS = 100
-MAX_BOUNDARIES = 20
-"""Nesting is bounded through the number of boundaries: each level needs its own."""
+MAX_TEXT_BYTES = 2_000_000
+"""Of the one part that is read; pictures inside HTML count. Attachments may be of any size."""
 
-_HEADER_END = re.compile(rb"\r?\n\r?\n")
 _USUAL_FIELDS = frozenset(
     {"from", "to", "subject", "date", "message-id", "mime-version", "content-type", "received", "reply-to"}
 )
-_SAFE_FIELDS = ("From", "To", "Cc", "Date", "Message-ID", "X-Mailer", "User-Agent", "Content-Type")
+_SAFE_FIELDS = {
+    name.lower(): name for name in ("From", "To", "Cc", "Date", "Message-ID", "X-Mailer", "User-Agent", "Content-Type")
+}
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/\s]|(?<=\S)[^\S\r\n]+(?=\S)")
 """Any other character, or a blank between two of a line: a footer's words are letters too."""
 _MESSAGE_ID = re.compile(r"<[\x21-\x3b\x3d\x40-\x7e]{1,248}>")
@@ -49,38 +46,25 @@ class OpenedMail:
 
 
 def open_mail(raw: bytes) -> OpenedMail:
-    """Parse header and structure. Raises ``Refused`` (FORMAT) for a mail beyond the bounds of this module."""
-    _check_bounds(raw)
-    message = BytesParser().parsebytes(raw)
+    """Parse header and structure. Raises ``Refused`` (FORMAT) for a mail beyond the bounds of ``structure``."""
+    message = structure.parse(raw)
     notes: list[Note] = []
     if not message.is_multipart() and not any(key.lower() in _USUAL_FIELDS for key in message.keys()):  # noqa: SIM118
         # `echo text | curl smtp://…`: what looks like a field ("Alarm: …") is the text's first line.
         if message.keys():
             notes.append(Note("mime", "no header, all of it is text"))
-        message = BytesParser().parsebytes(b"\n" + raw.lstrip(b"\r\n"))
+        message = structure.parse(b"\n" + raw.lstrip(b"\r\n"))
+    because = automatic.why(message)
+    notes += structure.mend(message)
     ids = headers.raw(message, "Message-ID")
     message_id = ids[0].strip() if ids else ""
     return OpenedMail(
         message=message,
         from_addresses=headers.addresses(headers.raw(message, "From")),
         message_id=message_id if _MESSAGE_ID.fullmatch(message_id) else "",
-        automatic=automatic.why(message),
+        automatic=because,
         notes=tuple(notes),
     )
-
-
-def _check_bounds(raw: bytes) -> None:
-    end = _HEADER_END.search(raw, 0, MAX_HEADER_BYTES + 4)
-    header = raw[: end.start()] if end else raw[: MAX_HEADER_BYTES + 4]
-    if end is None and len(raw) > MAX_HEADER_BYTES and b":" in raw[:1000].split(b"\n", 1)[0]:
-        raise Refused(MAIL_TOO_COMPLEX, what="header", limit=MAX_HEADER_BYTES)
-    if len(header) > MAX_FIELD_BYTES and any(len(f) > MAX_FIELD_BYTES for f in re.split(rb"\r?\n(?![ \t])", header)):
-        raise Refused(MAIL_TOO_COMPLEX, what="header field", limit=MAX_FIELD_BYTES)
-    lowered_boundaries = raw.count(b"boundary=") + raw.count(b"BOUNDARY=") + raw.count(b"Boundary=")
-    if lowered_boundaries > MAX_BOUNDARIES:
-        raise Refused(MAIL_TOO_COMPLEX, what="nesting", limit=MAX_BOUNDARIES)
-    if lowered_boundaries and raw.count(b"\n--") > 2 * MAX_PARTS:
-        raise Refused(MAIL_TOO_COMPLEX, what="parts", limit=MAX_PARTS)
 
 
 def read(mail: OpenedMail, undeclared: str) -> ReceivedEmail:
@@ -90,9 +74,10 @@ def read(mail: OpenedMail, undeclared: str) -> ReceivedEmail:
     """
     message = mail.message
     notes = list(mail.notes)
-    part = _choose(message, notes)
+    body = unwrapped(message, notes)
+    part = choose(body, notes)
     if part is None:
-        raise Refused(NO_READABLE_TEXT, type=message.get_content_type())
+        raise why_none(body)
     text, declared = _text(part, undeclared, notes)
     subject, fault = _subject(message, declared or undeclared)
     if fault is not None:
@@ -119,90 +104,54 @@ def _subject(message: Message, undeclared: str) -> tuple[str, Refusal | None]:
 
 
 def _safe_headers(message: Message) -> Iterator[tuple[str, str]]:
-    for name in _SAFE_FIELDS:
-        for value in headers.raw(message, name)[:3]:
-            yield name, value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:500]
-
-
-# ── which part ───────────────────────────────────────────────────────────────────────────────
-
-
-def _choose(message: Message, notes: list[Note]) -> Message | None:
-    if not message.is_multipart():
-        return message if _is_text(message) else None
-    texts = [part for part in _leaves(message) if _is_text(part)]
-    chosen = (
-        _first(message, lambda part: _has_content(part) and not _is_attached(part))
-        or _first(message, _has_content)
-        or next(iter(texts), None)
-    )
-    if chosen is not None:
-        values: dict[str, str | int] = {"type": chosen.get_content_type()}
-        if ignored := [part.get_content_type() for part in texts if part is not chosen]:
-            values["ignored"] = ", ".join(ignored)
-        notes.append(Note("mime", "part chosen", values))
-    return chosen
-
-
-def _leaves(message: Message) -> Iterator[Message]:
-    """The parts of this mail, without those of mails attached to it."""
-    if message.get_content_maintype() == "message":
-        return
-    if message.is_multipart():
-        for part in message.get_payload():
-            if isinstance(part, Message):
-                yield from _leaves(part)
-    else:
-        yield message
-
-
-def _first(message: Message, fits: Callable[[Message], bool]) -> Message | None:
-    """The first text that fits; of alternatives (RFC 2046 §5.1.4) the plain one."""
-    if message.get_content_maintype() == "message":
-        return None
-    if not message.is_multipart():
-        return message if _is_text(message) and fits(message) else None
-    found = (_first(part, fits) for part in message.get_payload() if isinstance(part, Message))
-    candidates = (part for part in found if part is not None)
-    if message.get_content_subtype() != "alternative":
-        return next(candidates, None)
-    alternatives = list(candidates)
-    plain = (part for part in alternatives if part.get_content_type() == "text/plain")
-    return next(plain, None) or next(iter(alternatives), None)
-
-
-def _is_text(part: Message) -> bool:
-    return not part.is_multipart() and part.get_content_type() in {"text/plain", "text/html"}
-
-
-def _is_attached(part: Message) -> bool:
-    return part.get_content_disposition() == "attachment"
-
-
-def _has_content(part: Message) -> bool:
-    data = _payload(part)
-    if part.get_content_type() == "text/html":
-        data = re.sub(rb"<[^>]*>|&nbsp;", b"", data)
-    return bool(data.strip(b" \t\r\n\xa0"))
-
-
-def _payload(part: Message) -> bytes:
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
+    found: dict[str, list[str]] = {}
+    for key, value in message.raw_items():
+        if (name := _SAFE_FIELDS.get(key.lower())) is not None:
+            found.setdefault(name, []).append(value)
+    for name in _SAFE_FIELDS.values():
+        for value in found.get(name, [])[:3]:
+            yield name, headers.unfolded(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:500]
 
 
 # ── its text ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _check_base64(part: Message) -> None:
-    """Refuse what the standard library decodes around the damage: the text would be sent garbled.
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The bytes of a text and what they are."""
+
+    type: str
+    data: bytes
+    declared: str | None
+    code_page: int = 0
+    """Of RTF."""
+
+
+def _words(part: Message, notes: list[Note]) -> _Words:
+    kind = part.get_content_type()
+    if kind in TEXT_TYPES:
+        _check(part)
+        return _Words(kind, payload(part), _param(part, "charset"))
+    body = tnef.body(payload(part))
+    if body is None:
+        raise Refused(NO_READABLE_TEXT, type=tnef.DAMAGED)
+    notes.append(Note("mime", "text found in winmail.dat", {"type": body.type}))
+    return _Words(body.type, body.data, of_code_page(body.code_page) if body.code_page else None, body.code_page)
+
+
+def _check(part: Message) -> None:
+    """Refuse what is longer than any text, and base64 that the standard library decodes around the damage.
 
     Missing padding is harmless; what follows the padding (a scanner's footer) is no base64 and is left out.
     """
-    payload = vars(part)["_payload"]  # get_payload() would decode 8-bit bytes in a charset that may be anything
-    if str(part.get("Content-Transfer-Encoding", "")).strip().lower() != "base64" or not isinstance(payload, str):
+    coded = vars(part)["_payload"]  # get_payload() would decode 8-bit bytes in a charset that may be anything
+    if not isinstance(coded, str):
         return
-    letters = payload.partition("=")[0]
+    if len(coded) > MAX_TEXT_BYTES:
+        raise Refused(MAIL_TOO_COMPLEX, what="text", limit=MAX_TEXT_BYTES)
+    if str(part.get("Content-Transfer-Encoding", "")).strip().lower() != "base64":
+        return
+    letters = coded.partition("=")[0]
     damage = _NOT_BASE64.search(letters)
     if damage or len("".join(letters.split())) % 4 == 1:
         raise Refused(CHARSET_UNDECODABLE, charset="base64", position=damage.start() if damage else len(letters))
@@ -210,28 +159,42 @@ def _check_base64(part: Message) -> None:
 
 def _text(part: Message, undeclared: str, notes: list[Note]) -> tuple[str, str]:
     """The text, and the charset that it rightly declares: old mailers write the raw subject in it too."""
-    _check_base64(part)
-    data = _payload(part)
-    is_html = part.get_content_type() == "text/html"
-    declared = _param(part, "charset") or (html.charset(data) if is_html else None)
-    result = decode(data, declared, undeclared)
-    notes.append(Note("charset", result.charset, {"declared": _param(part, "charset") or "none", "why": result.why}))
+    words = _words(part, notes)
     if part.defects:
         notes.append(Note("mime", "defects", {"names": ", ".join(type(d).__name__ for d in part.defects)}))
+    if words.type == "text/rtf":
+        notes.append(Note("mime", "RTF turned to text"))
+        return _own_words(rtf.to_text(tnef.decompressed(words.data), words.code_page), SIGNATURE, notes), ""
+    declared = words.declared or (html.charset(words.data) if words.type == "text/html" else None)
+    result = decode(words.data, declared, undeclared)
+    notes.append(Note("charset", result.charset, {"declared": words.declared or "none", "why": result.why}))
     text = result.text.replace("\r\n", "\n").replace("\r", "\n")
-    if is_html:
+    if words.type == "text/html":
         text = html.to_text(text)
         notes.append(Note("mime", "HTML turned to text"))
     elif (_param(part, "format") or "").lower() == "flowed":
         text = unflow(text, delete_space=(_param(part, "delsp") or "").lower() == "yes")
         notes.append(Note("mime", "flowed lines joined"))
-    body, signature, below = text.partition("\n--\n" if is_html else f"\n{SIGNATURE}\n")
+    # the blank of "-- " does not survive HTML
+    text = _own_words(text, "--" if words.type == "text/html" else SIGNATURE, notes)
+    return text, result.charset if result.why == "declared" and not _is_ascii(result.charset) else ""
+
+
+def _own_words(text: str, mark: str, notes: list[Note]) -> str:
+    """Without armour, signature and special spaces. Raises ``Refused`` (FORMAT) for an encrypted text."""
+    if "-----BEGIN PGP " in text:
+        if pgp.is_encrypted(text):
+            raise Refused(MAIL_ENCRYPTED, how="PGP")
+        if (signed := pgp.unsigned(text)) is not None:
+            text = signed
+            notes.append(Note("mime", "PGP signature left out, not checked"))
+    body, signature, below = text.partition(f"\n{mark}\n")
     if signature:
         notes.append(Note("mime", "signature cut off at '-- '", {"lines": below.count("\n") + 1}))
     tidy = _tidy(body)
     if tidy != body:
         notes.append(Note("mime", "special spaces replaced"))
-    return tidy, result.charset if result.why == "declared" and not _is_ascii(result.charset) else ""
+    return tidy
 
 
 def _is_ascii(charset: str) -> bool:

@@ -25,8 +25,9 @@ from gateway.verdicts import RELAY_DENIED, SENDER_NOT_ALLOWED, Refusal, Refused
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LARGE = 200_000
-"""Bytes from which a mail is taken apart in a thread, so that the loop does not stutter."""
+_LARGE = 10_000
+"""Bytes from which a mail is taken apart in a thread: the worst of this size holds the loop for a twentieth of a
+second, and the way to a thread costs less than a tenth of a millisecond."""
 
 
 @dataclass(slots=True)

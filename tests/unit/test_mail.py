@@ -54,6 +54,32 @@ HTML = (
         pytest.param("Subject: x\nContent-Type: text/plain; format=flowed; delsp=yes\n\nlo \nng\n", "long", id="delsp"),
         pytest.param("Subject: x\nContent-Type: text/plain; charset=\n\nx\n", "x", id="empty charset"),
         pytest.param("Subject: x\nContent-Type: nonsense\n\nx\n", "x", id="broken content type"),
+        pytest.param("\ufeffSubject: x\n\ny\n", "y", id="mark before the header"),
+        pytest.param(
+            "Received: z\n\ufeffSubject: x\n\ny\n", "y", id="mark before the header, a relay's field before it"
+        ),
+        pytest.param("\nTo : day\n\nSubject : none\n", "To : day\n\nSubject : none", id="blanks in a text stay"),
+        pytest.param("Subject : x\nContent-type\t: text/html\n\n<b>y</b>\n", "y", id="blanks before colons"),
+        pytest.param("Subject: x\nContent-Type: text/plain (of a kind) charset=utf-8\n\nё\n", "ё", id="no semicolon"),
+        pytest.param(
+            "Subject: x\nContent-Transfer-Encoding: BASE64 ; x\n\naGVsbG8=\n", "hello", id="encoding with a tail"
+        ),
+        pytest.param("Subject: x\nContent-Type: multipart/mixed\n\nhello\n", "hello", id="multipart of nothing"),
+        pytest.param(
+            "Subject: x\nContent-Type: multipart/mixed\n\nhello\n--\nnot a part\n",
+            "hello\n--\nnot a part",
+            id="multipart with a dash line",
+        ),
+        pytest.param(
+            "Subject: x\nContent-Type: text/html\n\n<div style='DISPLAY: none'>no</div><p style='color:red'>yes",
+            "yes",
+            id="hidden",
+        ),
+        pytest.param(
+            "Subject: x\nContent-Type: text/html\n\n<table>a<tr><td>1<td>2<tr><td>3<td>4<br>5</table>b",
+            "a\n1 2\n3\n4\n5\n\nb",
+            id="table",
+        ),
     ],
 )
 def test_text(raw: str, text: str) -> None:
@@ -99,12 +125,31 @@ def test_which_part(raw: str, text: str) -> None:
     ("raw", "reason"),
     [
         (parts("mixed", "Content-Type: image/png\n\nx"), "no_readable_text"),
+        (
+            "Subject: x\nContent-Type: multipart/mixed; boundary=B\n\n--C \n D\nContent-Type: text/plain\n\nx\n",
+            "no_readable_text",
+        ),
+        (parts("mixed", "Content-Type: application/pkcs7-mime\n\nx"), "mail_encrypted"),
+        ("Subject: x\nContent-Type: application/ms-tnef\n\nx", "no_readable_text"),
         (parts("mixed", OTHER_MAIL), "no_readable_text"),
         ("Subject: x\nContent-Type: application/pdf\n\nx", "no_readable_text"),
         ("Subject: x\nX: " + "y" * 20_000 + "\n\nx", "mail_too_complex"),
         ("X: y\n" * 20_000 + "\nx", "mail_too_complex"),
         (parts("mixed", *([PLAIN] * 10_000)), "mail_too_complex"),
-        ("".join(f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n" for n in range(500)), "mail_too_complex"),
+        *[
+            ("".join(f"Content-Type: multipart/mixed; {name}=b{n}\n\n--b{n}\n" for n in range(500)), "mail_too_complex")
+            for name in ("boundary", "BoundarY", "boundary*0", "boundary ", "boundary*0*")
+        ],
+        ("Subject: x\n" + "Content-Type: message/rfc822\n\n" * 1000, "mail_too_complex"),
+        ("Subject: x\nContent-Type: message/delivery-status\n\n" + "a: b\n\n" * 1000, "mail_too_complex"),
+        ("Content-Type: multipart/digest; boundary=B\n\n" + "--B\n\n\n" * 200, "mail_too_complex"),
+        ("a: b\n" * 3000 + "\nx", "mail_too_complex"),
+        (parts("mixed", "Content-Type: text/plain" + ";" * 10_000 + "\n\nx"), "mail_too_complex"),
+        (parts("mixed", "Content-Disposition: inline" + ";" * 10_000 + "\n\nx"), "mail_too_complex"),
+        (parts("mixed", "X: " + "y" * 20_000 + "\n\nx"), "mail_too_complex"),
+        (parts("mixed", PLAIN + "\n" * 5_000_000), "mail_too_complex"),
+        ("Subject: x\n\n" + "y" * 2_000_001, "mail_too_complex"),
+        ("Subject: x\nContent-Type: text/html\n\n" + "<p>" * 30_000, "mail_too_complex"),
     ],
 )
 def test_refused(raw: str, reason: str) -> None:
@@ -144,6 +189,8 @@ def test_subject(subject: bytes, decoded: str) -> None:
         ("<a@b.example> <c@d.example>", "<unreadable>"),
         ("undisclosed", "<unreadable>"),
         ("a@b.example (comment)", "a@b.example"),
+        ('"Ann <a@b.example>', "a@b.example"),
+        ('"' + '\\\\"' * 4000, "<unreadable>"),
     ],
 )
 def test_from(value: str, address: str) -> None:
@@ -172,6 +219,9 @@ def test_not_automatic() -> None:
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     for prefix in (
         b"",
+        b"Content-Type: multipart/mixed\r\n\r\n--x\r\n",
+        b"Content-Type: application/pkcs7-mime\r\n\r\n",
+        b"Content-Type: application/ms-tnef\r\n\r\n",
         b"Subject: x\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n",
         b"Content-Type: text/html\r\n\r\n",
     ):
@@ -189,3 +239,18 @@ def test_every_text_survives_every_encoding(text: str) -> None:
         ("8bit", data),
     ):
         assert mail(head + name.encode() + b"\r\n\r\n" + body).text.strip("\n") == f"|{text}|"
+
+
+@pytest.mark.parametrize(
+    "style",
+    ["padding-left:99999em", "margin-top:9999999em", "margin-top:1" + "0" * 400 + "em", "style:" * 3000, "a:b;" * 5000],
+)
+def test_no_style_takes_room_or_fails(style: str) -> None:
+    html = f"<div style='{style}'>" * 30 + f"<p style='{style}'>x<p>y"
+    assert mail(f"Subject: x\nContent-Type: text/html\n\n{html}").text == "x\ny"
+
+
+def test_one_wide_cell_does_not_widen_the_rows() -> None:
+    rows = "<tr><td>a</td><td>b</td></tr>" * 500
+    text = mail(f"Subject: x\nContent-Type: text/html\n\n<table><tr><td>{'w' * 50_000}</td></tr>{rows}</table>").text
+    assert text == "\n".join(["w" * 50_000, *["a b"] * 500])

@@ -1,0 +1,145 @@
+"""Bytes → MIME parts, bounded: no mail may cost more than its size allows, however it is nested.
+
+``compat32`` on purpose: ``email.policy.default`` takes seconds for hostile headers and ten times as long for
+honest ones. What senders often write wrongly (a transfer encoding with a comment, a missing semicolon, a boundary
+that the header does not name) is mended here, so that all later steps see a proper part.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from email.message import Message
+from email.parser import BytesParser, Parser
+
+from gateway.model import Note
+from gateway.verdicts import MAIL_TOO_COMPLEX, Refused
+
+MAX_HEADER_BYTES = 65536
+MAX_FIELD_BYTES = 16384
+MAX_CONTENT_FIELD_BYTES = 4096
+"""Of Content-Type and Content-Disposition: the library takes their parameters apart in quadratic time."""
+MAX_FIELDS = 2000
+MAX_PARTS = 100
+MAX_BOUNDARIES = 20
+"""The library compares each line with the boundaries of all levels that it is in."""
+MAX_COMPARISONS = 4_000_000
+"""Of a line with a boundary: half a second."""
+
+_BOUNDARY = re.compile(rb"boundary[\s*0-9]*=")
+_BLANK_BEFORE_COLON = re.compile(
+    rb"^(from|to|subject|date|message-id|mime-version|content-[a-z-]{2,25})[ \t]{1,20}:", re.MULTILINE | re.IGNORECASE
+)
+_PART_BEGINS = re.compile(
+    r"^--(\S(?:[^\r\n]{0,68}\S)?)(?<!--)[ \t]*\r?\n(?=Content-|\r?\n)", re.MULTILINE | re.IGNORECASE
+)
+_LEFTOVER = re.compile(r"^Content-(?:Type|Transfer-Encoding)\s*:", re.MULTILINE | re.IGNORECASE)
+_TOKEN = re.compile(r"[\s\"']*([A-Za-z0-9-]+)")
+_NO_SEMICOLON = re.compile(r"^(\s*[\w.+-]+/[\w.+-]+)(?:\s*\([^()]*\))?[\s,]+(?=[\w*-]+\s*=)")
+_ENCODINGS = {"base-64": "base64", "b64": "base64", "quotedprintable": "quoted-printable", "qp": "quoted-printable"}
+
+
+class _Part(Message):
+    """A part whose header is bounded and mended while it is read."""
+
+    def set_raw(self, name: str, value: str) -> None:
+        if len(self) >= MAX_FIELDS:
+            raise Refused(MAIL_TOO_COMPLEX, what="header fields", limit=MAX_FIELDS)
+        _bounded(value, MAX_FIELD_BYTES)
+        super().set_raw(name, _mended(name.lower(), value) if name[:1] in "Cc" else value)
+
+
+def _mended(name: str, value: str) -> str:
+    if name in {"content-type", "content-disposition"}:
+        _bounded(value, MAX_CONTENT_FIELD_BYTES)
+        return _NO_SEMICOLON.sub(r"\1; ", value)
+    if name == "content-transfer-encoding" and (token := _TOKEN.match(value)):
+        return _ENCODINGS.get(encoding := token[1].lower(), encoding)
+    return value
+
+
+def _bounded(value: str, limit: int) -> None:
+    if len(value) > limit:
+        raise Refused(MAIL_TOO_COMPLEX, what="header field", limit=limit)
+
+
+class _Parts:
+    """Makes the parts of one mail, and counts them."""
+
+    def __init__(self) -> None:
+        self._made = -1  # the library makes one to see how this is called
+
+    def __call__(self, **arguments: object) -> Message:
+        self._made += 1
+        if self._made > MAX_PARTS:
+            raise Refused(MAIL_TOO_COMPLEX, what="parts", limit=MAX_PARTS)
+        return _Part(**arguments)  # type: ignore[arg-type]
+
+
+def parse(raw: bytes) -> Message:
+    """Header and parts. Raises ``Refused`` (FORMAT) for a mail beyond the bounds of this module."""
+    end = _end_of_header(raw)
+    _check_bounds(raw)
+    header = raw[:end]
+    if codecs.BOM_UTF8 in header:  # of a file that was sent as it is; a relay's fields may stand before it
+        header = header.replace(codecs.BOM_UTF8, b"")
+    if (b" :" in header or b"\t:" in header) and _BLANK_BEFORE_COLON.search(header):
+        # obsolete (RFC 5322 §4.5.8); for the library it ends the header
+        header = _BLANK_BEFORE_COLON.sub(rb"\1:", header)
+    if len(header) != end:
+        raw = header + raw[end:]
+    return BytesParser(_Parts()).parsebytes(raw)
+
+
+def _end_of_header(raw: bytes) -> int:
+    if raw.startswith((b"\n", b"\r\n")):
+        return 0
+    ends = [end for end in (raw.find(mark, 0, MAX_HEADER_BYTES + 4) for mark in (b"\n\r\n", b"\n\n")) if end >= 0]
+    if ends:
+        return min(ends)
+    if len(raw) > MAX_HEADER_BYTES and b":" in raw[:1000].split(b"\n", 1)[0]:
+        raise Refused(MAIL_TOO_COMPLEX, what="header", limit=MAX_HEADER_BYTES)
+    return min(len(raw), MAX_HEADER_BYTES)
+
+
+def _check_bounds(raw: bytes) -> None:
+    lowered = raw.lower()
+    if not (boundaries := lowered.count(b"boundary")):
+        return
+    boundaries = len(_BOUNDARY.findall(lowered)) if boundaries > MAX_BOUNDARIES else boundaries
+    if boundaries > MAX_BOUNDARIES:
+        raise Refused(MAIL_TOO_COMPLEX, what="nesting", limit=MAX_BOUNDARIES)
+    if (raw.count(b"\n") + raw.count(b"\r")) * boundaries > MAX_COMPARISONS:
+        raise Refused(MAIL_TOO_COMPLEX, what="lines", limit=MAX_COMPARISONS)
+
+
+def mend(message: Message) -> Iterator[Note]:
+    """Find the parts of a multipart mail whose header names no boundary, or another one than is used."""
+    if message.is_multipart() or message.get_content_maintype() != "multipart":
+        return
+    payload = vars(message)["_payload"]  # get_payload() would decode 8-bit bytes in a charset that may be anything
+    if (named := message.get_boundary()) and f"--{named}" in payload:
+        return  # as the header says, only empty
+    found = _PART_BEGINS.search(payload)
+    if found is None:
+        if not _LEFTOVER.search(payload):  # else there are parts, which cannot be told apart
+            del message["Content-Type"]
+            yield Note("mime", "multipart without parts, read as text")
+        return
+    boundary = found[1].replace("\\", "\\\\").replace('"', '\\"')
+    subtype = re.sub(r"[^a-z.-]", "", message.get_content_subtype())
+    header = f'Content-Type: multipart/{subtype}; boundary="{boundary}"\n\n'
+    inner = Parser(_Parts()).parsestr(header + payload)
+    message.set_payload(inner.get_payload())
+    yield Note("mime", "boundary found in the text")
+
+
+def leaves(message: Message) -> Iterator[Message]:
+    """The parts of this mail, without those of mails attached to it."""
+    if message.is_multipart() and message.get_content_maintype() != "message":
+        for part in message.get_payload():
+            if isinstance(part, Message):
+                yield from leaves(part)
+    else:
+        yield message
