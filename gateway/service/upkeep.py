@@ -25,6 +25,7 @@ async def prune(store: Store, now: float, keep: RetentionSettings) -> None:
                 break
         if total:
             log.info("store.pruned", what=what, count=total)
+    await store.write(lambda connection: retention.forget_counters(connection, now))
 
 
 async def expire(store: Store, now: float) -> None:
