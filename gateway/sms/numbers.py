@@ -60,7 +60,7 @@ def parse(typed: str) -> str:
     """The E.164 digits (no plus) of an international number.
 
     Spaces, brackets, dots, dashes and a leading plus are read over. Raises ``Refused`` (NUMBER)
-    with the masked number and the rule that it breaks, or FORBIDDEN for one of the police or the like.
+    with the masked number and the rule that it breaks; also for one of the police or the like.
     """
     typed = typed.strip()
     if not _TYPED.fullmatch(typed):

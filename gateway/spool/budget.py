@@ -110,8 +110,8 @@ class Budget:
             why = f"{holds.KEPT}: more than {burst.above} SMS in {burst.minutes} minutes"
             self._on_hold[accepted.account] = why
             self._bursting[accepted.account] = burst
-            values = {"account": accepted.account, "above": burst.above, "minutes": burst.minutes}
-            self._alerts.append(Alert("account.held", values))
+            told: dict[str, str | int] = {"account": accepted.account, "above": burst.above, "minutes": burst.minutes}
+            self._alerts.append(Alert("account.held", told))
         if why := self._on_hold.get(accepted.account, ""):
             self._held[id(accepted)] = why
 
