@@ -68,10 +68,8 @@ def burst(account: str, own: AccountCaps, at: float) -> Burst | None:
 
 
 def caps(account: str, jobs: Sequence[Job], own: AccountCaps, house: HouseCaps, router: Router) -> tuple[Cap, ...]:
-    """What these jobs of one mail would use up, in the clock hour and the day (UTC) in which it came.
-
-    Raises ``Refused`` (FORBIDDEN) where money is capped and no provider of a route says what a number costs.
-    """
+    """What these jobs of one mail would use up, in the clock hour and the day (UTC) in which it came. Each has a
+    price where money is capped: ``price_is_known``."""
     if not jobs:
         return ()
     found: list[Cap] = []
@@ -95,11 +93,16 @@ def caps(account: str, jobs: Sequence[Job], own: AccountCaps, house: HouseCaps, 
     return tuple(found)
 
 
+def price_is_known(number: str, route: Sequence[str], own: AccountCaps, house: HouseCaps, router: Router) -> None:
+    """Raises ``Refused`` (FORBIDDEN) where money is capped and a provider of the route does not say what the number
+    costs: an SMS without a price would make the cap a wish."""
+    if own.spend_per_day is None and house.spend_per_day is None:
+        return
+    if any(router.carrier(name).price(number) is None for name in route):
+        raise Refused(PRICE_UNKNOWN, number=numbers.mask(number))
+
+
 def _cost(job: Job, router: Router) -> int:
-    """In millionths: at the dearest provider of the route, for it may come to that. A part without a price would make
-    the cap a wish."""
-    prices = [router.carrier(name).price(job.destination) for name in job.route]
-    known = [price for price in prices if price is not None]
-    if len(known) < len(prices):
-        raise Refused(PRICE_UNKNOWN, number=numbers.mask(job.destination))
-    return int((max(known) * job.segments * MICRO).to_integral_value(ROUND_CEILING))
+    """In millionths: at the dearest provider of the route, for it may come to that."""
+    dearest = max(router.carrier(name).price(job.destination) or Decimal(0) for name in job.route)
+    return int((dearest * job.segments * MICRO).to_integral_value(ROUND_CEILING))

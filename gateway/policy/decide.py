@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from gateway.model import Accepted, Asked, Channel, Dropped, Envelope, Job, Note, Submission, Tell
 from gateway.policy import checks
 from gateway.policy.accounts import Account
-from gateway.policy.caps import HouseCaps, burst, caps
+from gateway.policy.caps import HouseCaps, burst, caps, price_is_known
 from gateway.policy.composing import compose
 from gateway.policy.destinations import Destinations
 from gateway.policy.routing import Hours, Router, Trip
@@ -47,7 +47,6 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
     send_at = resolve(wishes.when, now, house.schedule_ahead_s)
     quiet = _quiet(submission, account, house)
     wait_until = quiet.ending_after(send_at or now) if quiet is not None and quiet.include(send_at or now) else None
-    open_to = account.destinations or house.destinations
     jobs: dict[str, Job] = {}
     dropped: list[Dropped] = []
     repeated = 0
@@ -55,7 +54,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
         job_id = f"{envelope.queue_id}-{len(jobs) + 1}"
         trip = Trip("", submission.originator, account.login, wishes.channel, wait_until or send_at or now, key=job_id)
         try:
-            trip, providers = _admit(ask.typed, trip, account, house.router, open_to)
+            trip, providers = _admit(ask.typed, trip, account, house)
         except Refused as refused:
             dropped.append(Dropped(ask, refused.refusal))
             continue
@@ -139,17 +138,16 @@ def _destinations(submission: Submission, account: Account) -> tuple[Asked, ...]
     return submission.destinations
 
 
-def _admit(
-    typed: str, trip: Trip, account: Account, router: Router, open_to: Destinations
-) -> tuple[Trip, tuple[str, ...]]:
+def _admit(typed: str, trip: Trip, account: Account, house: House) -> tuple[Trip, tuple[str, ...]]:
     destination = numbers.parse(typed)
     if destination in account.stop_list:
         raise Refused(STOP_LISTED, number=numbers.mask(destination))
-    open_to.check(destination, trip.channel)
+    (account.destinations or house.destinations).check(destination, trip.channel)
     trip = replace(trip, destination=destination)
-    providers = router.providers(trip)
+    providers = house.router.providers(trip)
     if not providers and trip.channel is not Channel.SMS:
         raise Refused(CHANNEL_NOT_CARRIED, channel=trip.channel.value, number=numbers.mask(destination))
     if not providers:
         raise Refused(NO_ROUTE, number=numbers.mask(destination))
+    price_is_known(destination, providers, account.caps, house.caps, house.router)
     return trip, providers

@@ -25,6 +25,11 @@ class Destinations:
     """First digits, E.164, no plus."""
     kinds: frozenset[Kind] = frozenset({Kind.MOBILE})
 
+    def __str__(self) -> str:
+        named = [*sorted(self.countries or ()), *(f"+{prefix}…" for prefix in self.prefixes)]
+        where = "all countries" if self.countries is None else ", ".join(named) or "nowhere"
+        return f"{where}; {', '.join(sorted(kind.value for kind in self.kinds))}"
+
     def check(self, number: str, channel: Channel) -> None:
         """Raises ``Refused`` (FORBIDDEN) for a number, as ``numbers.parse`` has returned it, that is closed. Calls
         go to fixed lines, too."""
