@@ -65,11 +65,12 @@ def parse(typed: str) -> str:
     typed = typed.strip()
     if not _TYPED.fullmatch(typed):
         raise Refused(NUMBER_NOT_A_NUMBER, number=mask(typed))
-    return _checked(_PUNCTUATION.sub("", typed).removeprefix("+"))
+    return _checked(_PUNCTUATION.sub("", typed).removeprefix("+"))[0]
 
 
 @lru_cache(maxsize=65536)
-def _checked(digits: str) -> str:
+def _checked(digits: str) -> tuple[str, Kind]:
+    """The number in its one spelling, and its kind: whether it is valid and what kind it is is one question."""
     if len(digits) > 15:
         raise Refused(NUMBER_TOO_LONG, number=mask(digits), over=len(digits) - 15)
     if len(digits) < _SHORTEST and _is_emergency(digits):
@@ -86,11 +87,13 @@ def _checked(digits: str) -> str:
         case ValidationResult.TOO_LONG | ValidationResult.INVALID_LENGTH:
             over = digits_now - max((n for n in lengths if n < digits_now), default=digits_now - 1)
             raise Refused(NUMBER_TOO_LONG, number=mask(digits), over=over)
-    if not phonenumbers.is_valid_number(number):
+    kind = phonenumbers.number_type(number)
+    if kind == PhoneNumberType.UNKNOWN:
         raise Refused(NUMBER_UNKNOWN_RANGE, number=mask(digits))
     # Not ``digits``: in +44 (0)7911 … and +7 8 910 … the digit that is dialled inside the country must go, and a
     # number has one spelling in the stop-lists.
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    spelled = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    return spelled, _KINDS.get(kind, Kind.OTHER)
 
 
 _SHORTEST = 8
@@ -158,10 +161,9 @@ def country(digits: str) -> str:
     return "" if region in (None, phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY) else str(region)
 
 
-@lru_cache(maxsize=65536)
 def kind(digits: str) -> Kind:
     """Of a number that ``parse`` has returned."""
-    return _KINDS.get(phonenumbers.number_type(phonenumbers.parse("+" + digits)), Kind.OTHER)
+    return _checked(digits)[1]
 
 
 def calling_code(country: str) -> str:
