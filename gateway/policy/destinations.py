@@ -33,7 +33,7 @@ class Destinations:
     def check(self, number: str, channel: Channel) -> None:
         """Raises ``Refused`` (FORBIDDEN) for a number, as ``numbers.parse`` has returned it, that is closed. Calls
         go to fixed lines, too."""
-        if self.countries is not None and not number.startswith(self.prefixes or ("-",)):
+        if self.countries is not None and not number.startswith(self.prefixes):
             country = numbers.country(number)
             if country not in self.countries:
                 raise Refused(DESTINATION_CLOSED, number=numbers.mask(number), country=country or "+")
