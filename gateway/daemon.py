@@ -36,6 +36,7 @@ from gateway.service.memory import Memory
 from gateway.service.post import Post
 from gateway.service.presence import Presence, bury_all
 from gateway.service.receipts import Poll, Receipts, reporting
+from gateway.service.switch import Switch
 from gateway.service.webhooks import Webhooks
 from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration, load
@@ -53,6 +54,7 @@ log = structlog.get_logger()
 
 BEAT_S = 3.0
 QUIRKS_S = 10.0
+LOOK_S = 1.0
 REMEMBER_S = 2.0
 EXPIRE_S = 5.0
 PRUNE_S = 60.0
@@ -88,7 +90,9 @@ class Daemon:
         self._upstreams = {name: self._upstream(name) for name in settings.providers}
         self._workers = {name: self._worker(name) for name in settings.providers}
         self._credentials = Credentials()
-        self.intake = Intake(self._configuration, self.store, self._credentials, self._wake)
+        switch = Switch(self.store)
+        await switch.look()
+        self.intake = Intake(self._configuration, self.store, self._credentials, self._wake, puts_off=switch.refuses)
         budget, tls = Budget(settings.server.max_buffered), self._configuration.tls
         self.listeners = [
             Listener(listener, self.intake, settings.server.hostname, tls.get(listener.name), budget)
@@ -96,6 +100,7 @@ class Daemon:
         ]
         retention = settings.retention
         self._run(keeper.every(BEAT_S, "beat", self._presence.beat))
+        self._run(keeper.every(LOOK_S, "holds", switch.look))
         self._run(keeper.every(REMEMBER_S, "epoch", self._memory.advance))
         self._run(keeper.every(QUIRKS_S, "quirks", self.intake.quirks.write))
         self._run(keeper.every(EXPIRE_S, "expiry", lambda: upkeep.expire(self.store, time.time())))

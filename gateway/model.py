@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.lifecycle import State
-from gateway.verdicts import Refusal
+from gateway.verdicts import Reason, Refusal
 
 # ── a mail comes in ──────────────────────────────────────────────────────────────────────────
 
@@ -344,6 +344,8 @@ class Job:
     """When the provider is to send it; None: as soon as it has it."""
     generation: int = 0
     """How many times an operator has had it sent anew after it had failed."""
+    quiet: str = ""
+    """Hours in which it does not go out, as ``routing.Hours`` writes them; empty: none."""
 
     @property
     def key(self) -> str:
@@ -360,6 +362,40 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """What a mail would use up of something that has an end."""
+
+    key: tuple[str, str]
+    """Whose (a login; empty: all accounts together) and of which period."""
+    wanted: int
+    limit: int | None
+    """None: it is only counted."""
+    reason: Reason
+    """For refusing it when the cap would be passed."""
+    unit: int = 1
+    """So many are one for people: money is counted in millionths."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberCaps:
+    """How many SMS one number may get, from all accounts together. None: any number."""
+
+    per_hour: int | None = None
+    per_day: int | None = None
+    range_per_hour: int | None = None
+    """All numbers that differ in the last four digits only: who is paid for SMS owns a whole range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """More jobs than ``above`` under this key, and the account is held until somebody has looked."""
+
+    key: tuple[str, str]
+    above: int
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """The decision about one submission. Without a job, every destination was dropped."""
 
@@ -373,6 +409,10 @@ class Accepted:
     language: str
     notes: tuple[Note, ...]
     segments_per_day: int | None = None
+    caps: tuple[Cap, ...] = ()
+    """Further ones."""
+    number_caps: NumberCaps | None = None
+    burst: Burst | None = None
 
 
 # ── the provider ─────────────────────────────────────────────────────────────────────────────

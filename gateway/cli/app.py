@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from gateway import __version__
-from gateway.cli import accounts, configure, demo, mails, providers, queue, quirks, routing, serve, texts
+from gateway.cli import accounts, configure, demo, mails, providers, queue, quirks, routing, serve, switch, texts
 
 app = typer.Typer(
     name="email2sms",
@@ -41,6 +41,8 @@ app.command()(mails.send)
 app.command("segments")(texts.segments)
 app.command()(routing.route)
 app.command()(quirks.quirks)
+app.command()(switch.hold)
+app.command()(switch.resume)
 app.add_typer(queue.app, name="queue")
 app.add_typer(providers.app, name="provider")
 app.add_typer(accounts.app, name="account")

@@ -79,6 +79,7 @@ def check_config(
                 "listeners": {listener.name: listener.bind for listener in settings.listeners},
                 "dialects": [dialect.name for dialect in loaded.dialects],
                 "providers": {name: provider.driver for name, provider in settings.providers.items()},
+                "destinations": str(loaded.house.destinations),
                 "accounts": sorted(loaded.directory.accounts),
                 "balances": balances,
                 "warnings": loaded.warnings,
@@ -103,6 +104,7 @@ def _show(loaded: Configuration, balances: dict[str, dict[str, str]]) -> None:
         answer = balances.get(name, {})
         extra = f", {answer.get('error') or 'balance ' + answer.get('balance', '')}" if answer else ""
         table.add_row(f"provider {name}", provider.driver + extra)
+    table.add_row("open", str(loaded.house.destinations))
     table.add_row("accounts", ", ".join(sorted(loaded.directory.accounts)) or "none: nobody can send")
     table.add_row("store", loaded.store_shown)
     console.print(table)

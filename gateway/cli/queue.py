@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gateway.cli import switch
 from gateway.cli.common import (
     ConfigOption,
     JsonOption,
@@ -24,6 +25,7 @@ from gateway.cli.common import (
 )
 from gateway.lifecycle import Event, State
 from gateway.service.desk import Desk, JobRow, Story
+from gateway.service.switch import Scope, Switch
 from gateway.sms.numbers import mask
 
 app = typer.Typer(help="Jobs: SMS that wait, are under way, are done.", no_args_is_help=True)
@@ -61,9 +63,12 @@ def list_jobs(
 ) -> None:
     """The newest jobs."""
     jobs, counts = asyncio.run(_list(config, state or [], limit))
+    holds = asyncio.run(switch.listed(configuration(config)))
     if as_json:
-        print_json({"counts": counts, "jobs": [_row(job, numbers) for job in jobs]})
+        rows = [_row(job, numbers) for job in jobs]
+        print_json({"counts": counts, "holds": [asdict(one) for one in holds], "jobs": rows})
         return
+    switch.show(holds)
     table = Table(box=None, pad_edge=False)
     for column in ("job", "to", "from", "state", "updated"):
         table.add_column(column, no_wrap=True)
@@ -160,11 +165,26 @@ def hold(
 def release(
     ids: OptionalIds = None,
     everything: Annotated[bool, typer.Option("--all", help="All that is held.")] = False,
+    account: Annotated[str | None, typer.Option("--account", help="All of this login that is held.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let go what is held: by an operator, or because the store was restored from a backup."""
+    """Let go what is held: by an operator, because an account sent too much of a sudden (then --account, which ends
+    that), or because the store was restored from a backup."""
+    if account is not None and not ids and not everything:
+        found, released = asyncio.run(_release_all(config, account))
+        if as_json:
+            print_json({"was_on_hold": found, "released": released})
+        else:
+            console.print(f"{released} jobs released")
+        raise typer.Exit(0 if found or released else 1)
     _change(config, _chosen(config, ids, everything, State.HELD), Event.RELEASE, as_json)
+
+
+async def _release_all(config: Any, account: str) -> tuple[bool, int]:
+    loaded = configuration(config)
+    async with store_of(loaded) as store:
+        return await Switch(store).resume(Scope.ACCOUNT, account, list(loaded.settings.providers), every=True)
 
 
 def _chosen(config: Any, ids: list[str] | None, everything: bool, state: State) -> list[str]:

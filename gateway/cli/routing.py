@@ -58,14 +58,27 @@ def route(  # noqa: PLR0913, PLR0917  (the options of a command)
     moment = time.time() if at is None else _moment(at)
     trip = Trip(destination, originator, account, channel, moment, job)
     found = loaded.house.router.explain(trip)
+    closed = _closed(loaded, trip)
     paused = asyncio.run(_paused(loaded)) if _has_store(loaded) else {}
     parts = segments.count(text) or 1
     if as_json:
-        print_json(_as_dict(trip, found, paused, parts))
+        print_json({**_as_dict(trip, found, paused, parts), "closed": closed})
     else:
         _print(trip, found, paused, parts)
-    if not any(hop.carries for hop in found.hops):
+        if closed:
+            console.print(f"[red]{escape(closed)}[/]", soft_wrap=True)
+    if closed or not any(hop.carries for hop in found.hops):
         raise typer.Exit(EX_UNAVAILABLE)
+
+
+def _closed(loaded: Configuration, trip: Trip) -> str:
+    """Why no route is asked at all; empty: the number is open."""
+    own = loaded.directory.accounts[trip.account].destinations if trip.account else None
+    try:
+        (own or loaded.house.destinations).check(trip.destination, trip.channel)
+    except Refused as refused:
+        return refusal_line(refused.refusal)
+    return ""
 
 
 def _has_store(loaded: Configuration) -> bool:

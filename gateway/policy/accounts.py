@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from gateway.model import ApiKey, Channel, Conversation, Credential, NoSecret, Operator, Password, Tell
+from gateway.policy.caps import AccountCaps
 from gateway.policy.composing import TextRules
+from gateway.policy.destinations import Destinations
 
 Network = IPv4Network | IPv6Network
 ANY = "*"
@@ -66,6 +68,9 @@ class Account:
     per_hour: int | None = None
     per_day: int | None = None
     segments_per_day: int | None = None
+    caps: AccountCaps = AccountCaps()  # noqa: RUF009  (frozen)
+    destinations: Destinations | None = None
+    """None: what is open for all."""
     texts: TextRules = TextRules()  # noqa: RUF009  (frozen)
     tell: frozenset[Tell] = frozenset()
     webhook: Webhook | None = None

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from gateway.model import Accepted, Asked, Channel, Dropped, Envelope, Job, Note, Submission, Tell
 from gateway.policy import checks
 from gateway.policy.accounts import Account
+from gateway.policy.caps import HouseCaps, burst, caps, price_is_known
 from gateway.policy.composing import compose
-from gateway.policy.routing import Router, Trip
+from gateway.policy.destinations import Destinations
+from gateway.policy.routing import Hours, Router, Trip
 from gateway.policy.schedule import resolve
 from gateway.sms import numbers
 from gateway.verdicts import CHANNEL_NOT_CARRIED, LIST_UNKNOWN, NO_ROUTE, OWN_NUMBER_UNKNOWN, STOP_LISTED, Refused
@@ -23,13 +25,16 @@ class House:
     schedule_ahead_s: float = 30 * 86400.0
     national: tuple[str, ...] = ()
     """National 7-bit tables that every provider account knows, so that a text is counted as it will be sent."""
+    destinations: Destinations = Destinations()  # noqa: RUF009  (frozen)
+    caps: HouseCaps = HouseCaps()  # noqa: RUF009
 
 
 def decide(envelope: Envelope, submission: Submission, account: Account, verified: str, house: House) -> Accepted:
     """Steps 7 to 10 of the admission, for a proven account.
 
     Raises ``Refused`` for what refuses the whole; a bad destination is only dropped, with its own verdict.
-    Quotas and duplicates (steps 11 and 12) are for the store, which alone can decide them without a race.
+    Caps and duplicates (steps 11 and 12) are for the store, which alone can decide them without a race: here is only
+    said what the mail would use up.
     """
     checks.account_is_active(account)
     submission = replace(submission, originator=submission.originator or account.only_originator)
@@ -40,19 +45,23 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
     composed = compose(submission, account.texts, house.national)
     wishes, now = submission.wishes, envelope.received_at
     send_at = resolve(wishes.when, now, house.schedule_ahead_s)
+    quiet = _quiet(submission, account, house)
+    wait_until = quiet.ending_after(send_at or now) if quiet is not None and quiet.include(send_at or now) else None
     jobs: dict[str, Job] = {}
     dropped: list[Dropped] = []
     repeated = 0
     for ask in asked:
         job_id = f"{envelope.queue_id}-{len(jobs) + 1}"
-        trip = Trip("", submission.originator, account.login, wishes.channel, send_at or now, key=job_id)
+        trip = Trip("", submission.originator, account.login, wishes.channel, wait_until or send_at or now, key=job_id)
         try:
-            trip, providers = _admit(ask.typed, trip, account, house.router)
+            trip, providers = _admit(ask.typed, trip, account, house)
         except Refused as refused:
             dropped.append(Dropped(ask, refused.refusal))
             continue
         repeated += trip.destination in jobs
-        at_once = send_at is None or all(house.router.carrier(name).schedules for name in providers)
+        # What has to wait waits here, where it can still be held or cancelled, unless the sender set the time.
+        schedules = send_at is not None and all(house.router.carrier(name).schedules for name in providers)
+        at_provider = send_at if schedules and wait_until is None else None
         jobs.setdefault(
             trip.destination,
             Job(
@@ -72,8 +81,9 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
                 channel=wishes.channel,
                 detail=wishes.detail,
                 comment=wishes.comment,
-                due_at=None if at_once else send_at,
-                send_at=send_at if at_once else None,
+                due_at=wait_until or (send_at if at_provider is None else None),
+                send_at=at_provider,
+                quiet=str(quiet) if quiet is not None and at_provider is None else "",
             ),
         )
     notes = [
@@ -81,6 +91,9 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
         Note("policy", "accepted", {"account": account.login, "jobs": len(jobs), "segments": composed.segments}),
         *composed.notes,
     ]
+    if quiet is not None and wait_until is not None and jobs:
+        until = quiet.local(wait_until).isoformat(" ", "minutes")
+        notes.append(Note("policy", "waits for the end of the quiet hours", {"hours": str(quiet), "until": until}))
     if repeated:
         notes.append(Note("policy", "repeated destinations left out", {"count": repeated}))
     notes += [
@@ -97,7 +110,15 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
         segments_per_day=account.segments_per_day,
         language=account.language,
         notes=tuple(notes),
+        caps=caps(account.login, tuple(jobs.values()), account.caps, house.caps, house.router),
+        number_caps=house.caps.verified if verified else house.caps.unverified,
+        burst=burst(account.login, account.caps, now),
     )
+
+
+def _quiet(submission: Submission, account: Account, house: House) -> Hours | None:
+    quiet = account.caps.quiet or house.caps.quiet
+    return quiet.hours if quiet is not None and quiet.applies_to(submission.text) else None
 
 
 def _tell(envelope: Envelope, ask: Asked, account: Account) -> frozenset[Tell]:
@@ -117,14 +138,16 @@ def _destinations(submission: Submission, account: Account) -> tuple[Asked, ...]
     return submission.destinations
 
 
-def _admit(typed: str, trip: Trip, account: Account, router: Router) -> tuple[Trip, tuple[str, ...]]:
+def _admit(typed: str, trip: Trip, account: Account, house: House) -> tuple[Trip, tuple[str, ...]]:
     destination = numbers.parse(typed)
     if destination in account.stop_list:
         raise Refused(STOP_LISTED, number=numbers.mask(destination))
+    (account.destinations or house.destinations).check(destination, trip.channel)
     trip = replace(trip, destination=destination)
-    providers = router.providers(trip)
+    providers = house.router.providers(trip)
     if not providers and trip.channel is not Channel.SMS:
         raise Refused(CHANNEL_NOT_CARRIED, channel=trip.channel.value, number=numbers.mask(destination))
     if not providers:
         raise Refused(NO_ROUTE, number=numbers.mask(destination))
+    price_is_known(destination, providers, account.caps, house.caps, house.router)
     return trip, providers

@@ -12,9 +12,11 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from gateway.model import Channel
 from gateway.sms import numbers
@@ -75,8 +77,22 @@ class Hours:
             return self.start <= minute < self.end
         return minute >= self.start or minute < self.end
 
+    def ending_after(self, at: float) -> float:
+        """The first moment after ``at`` at which they end."""
+        local = self.local(at)
+        end = local.replace(hour=self.end // 60 % 24, minute=self.end % 60, second=0, microsecond=0)
+        return (end if end > local else end + timedelta(days=1)).timestamp()
+
     def __str__(self) -> str:
         return f"{_clock(self.start)}-{_clock(self.end)} {self.zone}"
+
+    @classmethod
+    @lru_cache(maxsize=256)
+    def written(cls, text: str) -> Hours:
+        """``str`` of such hours, read again."""
+        times, _, zone = text.partition(" ")
+        start, end = (int(time[:2]) * 60 + int(time[3:]) for time in times.split("-"))
+        return cls(start, end, ZoneInfo(zone))
 
 
 def _clock(minutes: int) -> str:

@@ -24,7 +24,7 @@ from gateway.sms.originator import is_wellformed
 from gateway.spool.engine import cause, is_full
 from gateway.spool.put import Put, StoredMail
 from gateway.spool.store import Store
-from gateway.verdicts import STORE_FULL, Kind, Refusal
+from gateway.verdicts import ON_HOLD, STORE_FULL, Kind, Refusal
 
 log = structlog.get_logger()
 
@@ -66,7 +66,10 @@ class Intake:
         credentials: Credentials,
         wake: Callable[[Iterable[str]], None] = lambda providers: None,
         clock: Callable[[], float] = time.time,
+        puts_off: Callable[[Accepted], bool] = lambda accepted: False,
     ) -> None:
+        """``puts_off``: whether an operator wants this mail to come again later."""
+        self._puts_off = puts_off
         self.configuration = configuration
         self._store = store
         self._credentials = credentials
@@ -137,6 +140,8 @@ class Intake:
         case = await self.explain(envelope, raw)
         answer_to = self._answer_to(case)
         refusal = case.refusal or _nothing_left(case.accepted)
+        if case.accepted is not None and self._puts_off(case.accepted):
+            refusal = Refusal(ON_HOLD)
         if refusal is not None and not (envelope.answer_by_mail and answer_to and refusal.verdict.kind is Kind.REFUSE):
             _log_refused(case, refusal, "dialogue")
             return Answer(envelope.queue_id, refusal)
@@ -163,6 +168,8 @@ class Intake:
         if put.refusal is not None:
             _log_refused(case, put.refusal, "dialogue")
             return Answer(put.queue_id, put.refusal)
+        for alert in put.alerts:
+            log.warning(alert.event, alert=True, **alert.values)
         if put.duplicate:
             log.info("mail.duplicate", queue_id=case.envelope.queue_id, first=put.queue_id)
             return Answer(put.queue_id, duplicate=True)

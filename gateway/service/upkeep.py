@@ -26,6 +26,7 @@ async def prune(store: Store, now: float, keep: RetentionSettings) -> None:
         if total:
             log.info("store.pruned", what=what, count=total)
     await store.write(lambda connection: quirks.forget(connection, now - keep.records))
+    await store.write(lambda connection: retention.forget_counters(connection, now))
 
 
 async def expire(store: Store, now: float) -> None:

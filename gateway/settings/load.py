@@ -23,11 +23,13 @@ from gateway.dialects.address import AddressDialect
 from gateway.dialects.reply import ReplyDialect
 from gateway.dialects.smsc import SmscDialect
 from gateway.dialects.template import TemplateDialect
-from gateway.model import Tell
+from gateway.model import NumberCaps, Tell
 from gateway.policy.accounts import Account, Directory, Webhook, address_pattern, key_digest
+from gateway.policy.caps import AccountCaps, HouseCaps, Quiet
 from gateway.policy.composing import TextRules
 from gateway.policy.cutting import Cuts, line_pattern
 from gateway.policy.decide import House
+from gateway.policy.destinations import HOME, Destinations
 from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
 from gateway.policy.senders import Border, SenderChecks
@@ -35,14 +37,19 @@ from gateway.settings.document import ConfigError, Document, Key, read
 from gateway.settings.schema import (
     AccountSettings,
     AccountsFile,
+    DestinationSettings,
     DialectsSettings,
     GatewaySettings,
+    HouseLimitSettings,
     ListenerSettings,
+    NumberLimitSettings,
+    QuietSettings,
     RelaySettings,
     RouteSettings,
     minutes,
 )
 from gateway.sms import numbers, originator
+from gateway.sms.numbers import Kind
 from gateway.strict import zone
 from gateway.verdicts import Refused
 
@@ -156,16 +163,25 @@ def load(path: Path) -> Configuration:
     faults = [
         *(document.at(key) + ": " + what for key, what in _gateway_faults(settings, accounts)),
         *(accounts_document.at(key) + ": " + what for key, what in _account_faults(accounts)),
+        *(accounts_document.at(key) + ": " + what for key, what in _spending_faults(settings, accounts)),
     ]
     if faults:
         raise ConfigError("\n".join(faults))
+    open_to = _open_to(settings, accounts)
     default_language = settings.replies.language if settings.replies else "en"
     return Configuration(
         path=path,
         settings=settings,
-        directory=Directory.of(_account(account, default_language) for account in accounts),
+        directory=Directory.of(_account(account, default_language, settings.limits, open_to) for account in accounts),
         dialects=tuple(_dialects(settings.dialects)),
-        house=House(_router(settings), settings.relay.validity, settings.relay.schedule_ahead, _national(settings)),
+        house=House(
+            _router(settings),
+            settings.relay.validity,
+            settings.relay.schedule_ahead,
+            _national(settings),
+            open_to,
+            _house_caps(settings.limits),
+        ),
         retry=_retry(settings.relay),
         tls={
             listener.name: _tls(listener, path.parent, document.at(("listeners", index, "tls")))
@@ -316,6 +332,11 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
     yield from _provider_faults(settings)
     yield from _dialect_faults(settings.dialects)
     yield from _route_faults(settings)
+    if settings.limits.spend_per_day is not None and not any(p.prices for p in settings.providers.values()):
+        yield ("limits", "spend_per_day"), _NO_PRICES
+
+
+_NO_PRICES = 'needs to know what an SMS costs; add prices to the providers, e.g. prices: {"7": 3.5, "": 20}'
 
 
 def _route_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
@@ -433,6 +454,14 @@ def _account_faults(accounts: tuple[AccountSettings, ...]) -> Iterator[tuple[Key
         yield from _number_faults(key, account)
 
 
+def _spending_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, ...]) -> Iterator[tuple[Key, str]]:
+    if any(provider.prices for provider in settings.providers.values()):
+        return
+    for index, account in enumerate(accounts):
+        if account.limits.spend_per_day is not None:
+            yield ("accounts", index, "limits", "spend_per_day"), _NO_PRICES
+
+
 def _number_faults(key: Key, account: AccountSettings) -> Iterator[tuple[Key, str]]:
     fields: list[tuple[Key, tuple[str, ...]]] = [(("stop_list",), account.stop_list)]
     fields += [(("lists", name), values) for name, values in account.lists.items()]
@@ -522,7 +551,56 @@ def _retry(relay: RelaySettings) -> RetryPolicy:
     )
 
 
-def _account(account: AccountSettings, language: str) -> Account:
+def _open_to(settings: GatewaySettings, accounts: tuple[AccountSettings, ...]) -> Destinations:
+    """What is open for all. Only what somebody asked for by a route, a number or a word: deny by default."""
+    given = settings.destinations
+    if given.countries is not None or given.prefixes is not None:
+        return _destinations(given, Destinations(frozenset()))
+    if all(provider.driver == "sandbox" for provider in settings.providers.values()):
+        return _destinations(given, Destinations())  # it costs nothing, whatever the number
+    written = [number for account in accounts for number in _own_numbers(account)]
+    countries = {numbers.country(numbers.parse(number)) for number in written}
+    prefixes = {prefix for route in settings.routes if not route.country for prefix in route.prefix if prefix}
+    for route in settings.routes:
+        countries.update(route.country or (() if any(route.prefix) else HOME))
+    return _destinations(given, Destinations(frozenset(countries), tuple(sorted(prefixes))))
+
+
+def _own_numbers(account: AccountSettings) -> Iterator[str]:
+    yield from (account.phone,) if account.phone else ()
+    yield from (number for values in account.lists.values() for number in values)
+
+
+def _destinations(given: DestinationSettings, usual: Destinations) -> Destinations:
+    """``usual`` with what is given instead."""
+    countries, prefixes = usual.countries, usual.prefixes
+    if given.countries is not None:
+        countries = None if "*" in given.countries else frozenset(given.countries)
+    if given.prefixes is not None:
+        prefixes = given.prefixes
+    return Destinations(countries, prefixes, frozenset(map(Kind, given.types)) if given.types else usual.kinds)
+
+
+def _quiet(given: QuietSettings | None) -> Quiet | None:
+    return Quiet(Hours(*minutes(given.hours), zone(given.timezone)), given.urgent) if given else None
+
+
+def _house_caps(limits: HouseLimitSettings) -> HouseCaps:
+    def of_numbers(given: NumberLimitSettings) -> NumberCaps:
+        return NumberCaps(given.per_number_hour, given.per_number_day, given.per_range_hour)
+
+    return HouseCaps(
+        per_hour=limits.per_hour,
+        per_day=limits.per_day,
+        segments_per_day=limits.segments_per_day,
+        spend_per_day=limits.spend_per_day,
+        verified=of_numbers(limits),
+        unverified=of_numbers(limits.unverified),
+        quiet=_quiet(limits.quiet),
+    )
+
+
+def _account(account: AccountSettings, language: str, house: HouseLimitSettings, open_to: Destinations) -> Account:
     def number(value: str) -> str:
         return numbers.parse(value)
 
@@ -543,6 +621,13 @@ def _account(account: AccountSettings, language: str) -> Account:
         per_hour=account.limits.per_hour,
         per_day=account.limits.per_day,
         segments_per_day=account.limits.segments_per_day,
+        caps=AccountCaps(
+            spend_per_day=account.limits.spend_per_day,
+            hold_above=account.limits.hold_above or house.hold_above,
+            hold_window_s=account.limits.hold_window or house.hold_window,
+            quiet=_quiet(account.limits.quiet),
+        ),
+        destinations=_destinations(account.destinations, open_to) if account.destinations else None,
         tell=frozenset(map(Tell, account.confirm)) | ({Tell.HOOK} if account.webhook else frozenset()),
         webhook=Webhook(account.webhook.url, account.webhook.secret.get_secret_value()) if account.webhook else None,
         incoming_numbers=frozenset(account.incoming.numbers) if account.incoming else frozenset(),

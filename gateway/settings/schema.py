@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union
@@ -302,6 +303,10 @@ def _country(value: str) -> str:
     return value.upper()
 
 
+def _country_or_all(value: str) -> str:
+    return value if value == "*" else _country(value)
+
+
 _HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*(?:([01]?\d|2[0-3]):([0-5]\d)|24:00)", re.ASCII)
 
 
@@ -431,6 +436,76 @@ class LogSettings(Strict):
     format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: colours on a terminal, else JSON.")
 
 
+class DestinationSettings(Strict):
+    """Which numbers are open at all; all others are FORBIDDEN. Why, and what is open by default: `deploy/limits.md`."""
+
+    countries: OneOrMore[Annotated[str, AfterValidator(_country_or_all)]] | None = Field(
+        None,
+        description='ISO 3166, one or a list; `["*"]`: all. Default, without `prefixes`: what the routes and the '
+        "numbers in the accounts file name, for a route without prefix and country also RU, UA, KZ and BY; all, if "
+        "every provider is a sandbox.",
+    )
+    prefixes: OneOrMore[Annotated[str, Field(pattern=r"^\d{1,15}$")]] | None = Field(
+        None, description="First digits of further numbers, one or a list."
+    )
+    types: OneOrMore[Literal["mobile", "fixed_line", "voip", "personal", "pager", "company", "toll_free"]] | None = (
+        Field(
+            None,
+            description="Of numbers, one or a list. Default: mobile. Premium and shared-cost numbers never are open.",
+        )
+    )
+
+
+Money = Annotated[Decimal, Field(gt=0, le=1_000_000_000), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
+
+
+class QuietSettings(Strict):
+    """Hours in which no SMS goes out: it waits until they end, as long as it is valid."""
+
+    hours: Annotated[str, AfterValidator(_hours)] = Field(description="`22:00-08:00`.")
+    timezone: TimeZone = Field("UTC", description="Of the hours: `Europe/Moscow`.")
+    urgent: OneOrMore[Name] = Field(
+        (), description="Words, letter case aside; a text with one of them goes out all the same."
+    )
+
+
+class NumberLimitSettings(Strict):
+    """How many SMS one number may get, from all accounts together."""
+
+    per_number_hour: int | None = Field(None, ge=1, description="In a clock hour (UTC); empty: no limit.")
+    per_number_day: int | None = Field(None, ge=1, description="In a day (UTC); empty: no limit.")
+    per_range_hour: int | None = Field(
+        None, ge=1, description="All numbers that differ in the last four digits only, in an hour; empty: no limit."
+    )
+
+
+class UnverifiedLimitSettings(NumberLimitSettings):
+    """The same for SMS of senders that nothing verifies (`accept_unverified`)."""
+
+    per_number_hour: int | None = Field(10, ge=1, description="In a clock hour (UTC).")
+    per_number_day: int | None = Field(30, ge=1, description="In a day (UTC).")
+    per_range_hour: int | None = Field(
+        50, ge=1, description="All numbers that differ in the last four digits only, in an hour."
+    )
+
+
+class HouseLimitSettings(NumberLimitSettings):
+    """What all accounts together may send, and what one number may get."""
+
+    per_hour: int | None = Field(None, ge=1, description="SMS jobs in a clock hour (UTC); empty: no limit.")
+    per_day: int | None = Field(None, ge=1, description="SMS jobs in a day (UTC); empty: no limit.")
+    segments_per_day: int | None = Field(None, ge=1, description="Parts of SMS in a day (UTC); empty: no limit.")
+    spend_per_day: Money | None = Field(
+        None, description="In a day (UTC), by the providers' `prices`, at the dearest provider of the route."
+    )
+    hold_above: int | None = Field(
+        None, ge=1, description="For accounts that say nothing else: more SMS within `hold_window`, and it is held."
+    )
+    hold_window: Seconds = Field(600, ge=60, le=86400, description="On the clock, as hours and days are.")
+    unverified: UnverifiedLimitSettings = UnverifiedLimitSettings.model_construct()
+    quiet: QuietSettings | None = Field(None, description="For accounts that have none of their own.")
+
+
 class GatewaySettings(Strict):
     """``gateway.yaml``."""
 
@@ -440,6 +515,8 @@ class GatewaySettings(Strict):
     dialects: DialectsSettings
     providers: dict[str, Provider] = Field(min_length=1, description="Provider accounts by name.")
     routes: tuple[RouteSettings, ...] = Field(min_length=1, description="Which number goes where.")
+    destinations: DestinationSettings = DestinationSettings.model_construct()
+    limits: HouseLimitSettings = HouseLimitSettings.model_construct()
     accounts_file: Path = Field(Path("accounts.yaml"), description="Who may send.")
     replies: RepliesSettings | None = None
     dns: DnsSettings = DnsSettings.model_construct()
@@ -456,7 +533,7 @@ def _line_pattern(value: str) -> str:
 
 
 class LimitSettings(Strict):
-    """What one account may send."""
+    """What one account may send, besides what `limits` of the gateway let all of them."""
 
     per_hour: int | None = Field(None, ge=1, description="SMS jobs in a clock hour (UTC); empty: no limit.")
     per_day: int | None = Field(None, ge=1, description="SMS jobs in a day (UTC); empty: no limit.")
@@ -464,6 +541,17 @@ class LimitSettings(Strict):
         None, ge=1, description="Parts of SMS in a day (UTC), which is what providers bill: a cap on spending."
     )
     max_segments: int = Field(10, ge=1, le=255, description="Parts of one long SMS.")
+    spend_per_day: Money | None = Field(
+        None, description="In a day (UTC), by the providers' `prices`, at the dearest provider of the route."
+    )
+    hold_above: int | None = Field(
+        None,
+        ge=1,
+        description="More SMS than that within `hold_window`: this and what follows is kept back, nothing is lost, "
+        "until `email2sms resume --account`. Default: that of the gateway's `limits`.",
+    )
+    hold_window: Seconds | None = Field(None, description="Default: that of the gateway's `limits`.")
+    quiet: QuietSettings | None = Field(None, description="Default: that of the gateway's `limits`.")
 
 
 class TextSettings(Strict):
@@ -549,6 +637,9 @@ class AccountSettings(Strict):
     lists: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Stored lists of numbers.")
     stop_list: tuple[str, ...] = Field((), description="Numbers that never get an SMS of this account: BANNED.")
     limits: LimitSettings = LimitSettings.model_construct()
+    destinations: DestinationSettings | None = Field(
+        None, description="Instead of the gateway's; a key that is left out is taken from there."
+    )
     confirm: tuple[Literal["sent", "receipt"], ...] = Field(
         (),
         description="Answer by mail not only what failed: `sent`, when the provider has taken it; `receipt`, when it "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from functools import lru_cache
 
 import phonenumbers
-from phonenumbers import ValidationResult
+from phonenumbers import PhoneNumberType, ValidationResult
 
 from gateway.verdicts import (
+    EMERGENCY_NUMBER,
     NUMBER_NOT_A_NUMBER,
     NUMBER_TOO_LONG,
     NUMBER_TOO_SHORT,
@@ -23,22 +25,56 @@ _DIRECTION_MARKS = dict.fromkeys((0x200E, 0x200F, *range(0x202A, 0x202F), *range
 _SEPARATORS = re.compile(r"[,;\s]+")
 
 
+class Kind(StrEnum):
+    """What answers at a number (libphonenumber's types). Where a country does not tell, it is a mobile one."""
+
+    MOBILE = "mobile"
+    FIXED_LINE = "fixed_line"
+    VOIP = "voip"
+    PERSONAL = "personal"
+    PAGER = "pager"
+    COMPANY = "company"
+    TOLL_FREE = "toll_free"
+    PREMIUM = "premium"
+    SHARED_COST = "shared_cost"
+    OTHER = "other"
+
+
+_KINDS = {
+    PhoneNumberType.MOBILE: Kind.MOBILE,
+    PhoneNumberType.FIXED_LINE_OR_MOBILE: Kind.MOBILE,
+    PhoneNumberType.FIXED_LINE: Kind.FIXED_LINE,
+    PhoneNumberType.VOIP: Kind.VOIP,
+    PhoneNumberType.PERSONAL_NUMBER: Kind.PERSONAL,
+    PhoneNumberType.PAGER: Kind.PAGER,
+    PhoneNumberType.UAN: Kind.COMPANY,
+    PhoneNumberType.TOLL_FREE: Kind.TOLL_FREE,
+    PhoneNumberType.PREMIUM_RATE: Kind.PREMIUM,
+    PhoneNumberType.SHARED_COST: Kind.SHARED_COST,
+}
+_EMERGENCY = frozenset(("000", "101", "102", "103", "104", "110", "112", "118", "119", "911", "999"))
+"""Dialled as they are, somewhere. No SMS goes to three digits anyway; these get a reason of their own."""
+
+
 def parse(typed: str) -> str:
     """The E.164 digits (no plus) of an international number.
 
     Spaces, brackets, dots, dashes and a leading plus are read over. Raises ``Refused`` (NUMBER)
-    with the masked number and the rule that it breaks.
+    with the masked number and the rule that it breaks; also for one of the police or the like.
     """
     typed = typed.strip()
     if not _TYPED.fullmatch(typed):
         raise Refused(NUMBER_NOT_A_NUMBER, number=mask(typed))
-    return _checked(_PUNCTUATION.sub("", typed).removeprefix("+"))
+    return _checked(_PUNCTUATION.sub("", typed).removeprefix("+"))[0]
 
 
 @lru_cache(maxsize=65536)
-def _checked(digits: str) -> str:
+def _checked(digits: str) -> tuple[str, Kind]:
+    """The number in its one spelling, and its kind: whether it is valid and what kind it is is one question."""
     if len(digits) > 15:
         raise Refused(NUMBER_TOO_LONG, number=mask(digits), over=len(digits) - 15)
+    if len(digits) < _SHORTEST and _is_emergency(digits):
+        raise Refused(EMERGENCY_NUMBER)
     try:
         number = phonenumbers.parse("+" + digits)
     except phonenumbers.NumberParseException:
@@ -51,11 +87,28 @@ def _checked(digits: str) -> str:
         case ValidationResult.TOO_LONG | ValidationResult.INVALID_LENGTH:
             over = digits_now - max((n for n in lengths if n < digits_now), default=digits_now - 1)
             raise Refused(NUMBER_TOO_LONG, number=mask(digits), over=over)
-    if not phonenumbers.is_valid_number(number):
+    kind = phonenumbers.number_type(number)
+    if kind == PhoneNumberType.UNKNOWN:
         raise Refused(NUMBER_UNKNOWN_RANGE, number=mask(digits))
     # Not ``digits``: in +44 (0)7911 … and +7 8 910 … the digit that is dialled inside the country must go, and a
     # number has one spelling in the stop-lists.
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    spelled = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
+    return spelled, _KINDS.get(kind, Kind.OTHER)
+
+
+_SHORTEST = 8
+"""Digits from which there is nothing of the kind of +7 112."""
+
+
+def _is_emergency(digits: str) -> bool:
+    """Whether somebody who dials it in that country, with or without its code, gets the police or the like."""
+    if digits in _EMERGENCY:
+        return True
+    for length in (1, 2, 3):
+        regions = phonenumbers.region_codes_for_country_code(int(digits[:length]))
+        if any(phonenumbers.is_emergency_number(digits[length:], region) for region in regions):
+            return True
+    return False
 
 
 def _possible_lengths(number: phonenumbers.PhoneNumber) -> tuple[int, ...]:
@@ -106,6 +159,11 @@ def country(digits: str) -> str:
     """The ISO 3166 code of a number that ``parse`` has returned: +7 is RU or KZ. Empty: of no country (+800 …)."""
     region = phonenumbers.region_code_for_number(phonenumbers.parse("+" + digits))
     return "" if region in (None, phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY) else str(region)
+
+
+def kind(digits: str) -> Kind:
+    """Of a number that ``parse`` has returned."""
+    return _checked(digits)[1]
 
 
 def calling_code(country: str) -> str:

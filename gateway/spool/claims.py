@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Integer, Row, bindparam, func, insert, or_, s
 
 from gateway.lifecycle import Event, State, sources
 from gateway.model import Attempt, Channel, Job, Note, Tell
-from gateway.spool import pace
+from gateway.policy.routing import Hours
+from gateway.spool import holds, pace
 from gateway.spool.processes import is_known
 from gateway.spool.schema import attempts, jobs, trail
 from gateway.spool.trail import trail_row
@@ -61,13 +62,17 @@ def claim(connection: Connection, terms: ProviderTerms, slots: int, now: float, 
     if who.owner and not is_known(connection, who.owner):
         return []  # frozen for so long that the others have given it up; its next beat makes it known again
     provider = pace.locked(connection, terms.name)
+    if provider.on_hold:
+        return []  # nor is a lost answer asked for: where the first request was not seen, asking would send
     paused = provider.paused_until is not None and provider.paused_until > now
     calls, free_since = pace.allowance(connection, provider, terms.rate, now)
     wanted, look_at = min(slots, calls), min(slots, calls)
     claimed: list[Attempt] = []
     while wanted > 0:
         due = _due(connection, terms, look_at, now, who, lost_only=paused)
-        taken = _take(connection, terms, _outside_window(connection, terms, due, now)[:wanted], now, who)
+        able = holds.keep_back(connection, due, now) if provider.accounts_on_hold else due
+        able = _outside_window(connection, terms, _outside_quiet(connection, able, now), now)
+        taken = _take(connection, terms, able[:wanted], now, who)
         claimed += taken
         wanted -= len(taken)
         if len(due) < look_at:
@@ -156,6 +161,20 @@ def _due(
     return [*rows, *connection.execute(_DUE_FRESH, usual | fresh)]
 
 
+def _outside_quiet(connection: Connection, rows: Sequence[Row[Any]], now: float) -> Sequence[Row[Any]]:
+    """Without the jobs whose quiet hours it is: a retry, or what had to wait for the provider, must not ring now."""
+    hours = {row.id: Hours.written(row.extras["quiet"]) for row in rows if row.extras and row.extras.get("quiet")}
+    quiet = [row for row in rows if row.id in hours and row.state == State.QUEUED.value and hours[row.id].include(now)]
+    if quiet:
+        why = "waits for the end of the quiet hours"
+        later = [{"job": row.id, "until": hours[row.id].ending_after(now), "new_why": why} for row in quiet]
+        connection.execute(_PUT_OFF, later)
+        connection.execute(insert(trail), [trail_row(row.mail_id, row.id, now, (Note("relay", why),)) for row in quiet])
+        waiting = {row.id for row in quiet}
+        return [row for row in rows if row.id not in waiting]
+    return rows
+
+
 def _outside_window(
     connection: Connection, terms: ProviderTerms, rows: Sequence[Row[Any]], now: float
 ) -> list[Row[Any]]:
@@ -197,14 +216,14 @@ def _outside_window(
 def _put_off(connection: Connection, provider: str, waiting: Sequence[tuple[Row[Any], float]], now: float) -> None:
     if not waiting:
         return
-    connection.execute(_PUT_OFF, [{"job": row.id, "until": until} for row, until in waiting])
+    connection.execute(_PUT_OFF, [{"job": row.id, "until": until, "new_why": _IDENTICAL} for row, until in waiting])
     note = Note("relay", "held for the duplicate window", {"provider": provider})
     if news := [row for row, _ in waiting if row.why != _IDENTICAL]:
         connection.execute(insert(trail), [trail_row(row.mail_id, row.id, now, (note,)) for row in news])
 
 
 _IDENTICAL = "an identical SMS went to this number less than a minute ago: waits for the provider's window"
-_PUT_OFF = update(jobs).where(jobs.c.id == bindparam("job")).values(due_at=bindparam("until"), why=_IDENTICAL)
+_PUT_OFF = update(jobs).where(jobs.c.id == bindparam("job")).values(due_at=bindparam("until"), why=bindparam("new_why"))
 
 
 def _attempt(row: Row[Any], terms: ProviderTerms, who: Claimant, now: float) -> Attempt:

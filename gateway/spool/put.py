@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from gateway.lifecycle import State
 from gateway.model import Accepted, Channel, Dropped, Envelope, Job, Note
-from gateway.spool.engine import announce, insert_missing
-from gateway.spool.schema import jobs, mails, outbox, trail, usage
+from gateway.spool.budget import Alert, Budget
+from gateway.spool.engine import announce
+from gateway.spool.schema import jobs, mails, outbox, trail
 from gateway.spool.trail import trail_row
-from gateway.verdicts import QUOTA_DAY, QUOTA_HOUR, QUOTA_SEGMENTS, Reason, Refusal
+from gateway.verdicts import Refusal
 
 REPORT_DELAY_S = 3.0
 """A report on single destinations waits a moment, so that one mail tells of all of them."""
@@ -52,12 +52,13 @@ class Put:
     duplicate: bool = False
     refusal: Refusal | None = None
     """A quota is used up: nothing was stored."""
+    alerts: tuple[Alert, ...] = ()
 
 
 def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
     """Store a batch of mails with their jobs, trails, usage and replies."""
     seen = _known(connection, items)
-    budget = _Budget(connection, items)
+    budget = Budget(connection, [item for item in items if item.dedup_key not in seen])
     results: list[Put] = []
     stored: list[StoredMail] = []
     again: list[dict[str, Any]] = []
@@ -67,24 +68,24 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
             results.append(Put(first, duplicate=True))
             note = Note("door", "DUPLICATE: came again, not sent twice", {"peer": item.envelope.peer})
             again.append(trail_row(first, None, item.envelope.received_at, (note,)))
-        elif (refusal := budget.spend(item)) is not None:
+        elif (refusal := budget.spend(item.accepted)) is not None:
             results.append(Put(item.envelope.queue_id, refusal=refusal))
         else:
             if item.dedup_key:
                 seen[item.dedup_key] = item.envelope.queue_id
-            results.append(Put(item.envelope.queue_id))
+            results.append(Put(item.envelope.queue_id, alerts=budget.alerts()))
             stored.append(item)
+    budget.record(items[0].envelope.received_at)
     if again:
         connection.execute(insert(trail), again)
     if stored:
         connection.execute(insert(mails), [_mail_row(item) for item in stored])
-        if rows := [row for item in stored for row in _job_rows(item)]:
+        if rows := [row for item in stored for row in _job_rows(item, budget.held(item.accepted))]:
             connection.execute(insert(jobs), rows)
-        story = [trail_row(i.envelope.queue_id, None, i.envelope.received_at, i.notes) for i in stored]
+        story = [trail_row(i.envelope.queue_id, None, i.envelope.received_at, _notes(i, budget)) for i in stored]
         connection.execute(insert(trail), story)
         if rows := [row for item in stored for row in _outbox_rows(item)]:
             connection.execute(insert(outbox), rows)
-        budget.record()
         for provider in {job.route[0] for item in stored if item.accepted for job in item.accepted.jobs}:
             announce(connection, provider)
     return results
@@ -109,86 +110,6 @@ def _known(connection: Connection, items: Sequence[StoredMail]) -> dict[bytes, s
     return {row.dedup_key: row.id for row in found if row.received_at > since[row.dedup_key]}
 
 
-# ── quotas (step 11) ─────────────────────────────────────────────────────────────────────────
-
-
-class _Budget:
-    """The quotas of the accounts in a batch; decided here because only the writer sees every job before it."""
-
-    def __init__(self, connection: Connection, items: Sequence[StoredMail]) -> None:
-        self._connection = connection
-        self._quotas = {item.envelope.queue_id: _quotas(item) for item in items}
-        self._used = self._locked({quota.key for quotas in self._quotas.values() for quota in quotas})
-        self._before = dict(self._used)
-
-    def _locked(self, keys: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """What has been used, until the commit by nobody else. Sorted, or two batches would wait for each other."""
-        if not keys:
-            return {}
-        query = (
-            select(usage)
-            .where(usage.c.account.in_({a for a, _ in keys}), usage.c.period.in_({p for _, p in keys}))
-            .order_by(usage.c.account, usage.c.period)
-            .with_for_update()
-        )
-        found = {(row.account, row.period): row.jobs for row in self._connection.execute(query)}
-        if missing := sorted(keys - found.keys()):
-            rows = [{"account": account, "period": period, "jobs": 0} for account, period in missing]
-            self._connection.execute(insert_missing(self._connection, usage), rows)
-            found = {(row.account, row.period): row.jobs for row in self._connection.execute(query)}
-        return found
-
-    def spend(self, item: StoredMail) -> Refusal | None:
-        quotas = self._quotas[item.envelope.queue_id]
-        for quota in quotas:
-            used = self._used[quota.key]
-            if quota.limit is not None and used + quota.wanted > quota.limit:
-                return Refusal(quota.reason, {"limit": quota.limit, "used": used})
-        for quota in quotas:
-            self._used[quota.key] += quota.wanted
-        return None
-
-    def record(self) -> None:
-        changed = [
-            {"who": account, "when": period, "new": count}
-            for (account, period), count in self._used.items()
-            if count != self._before[account, period]
-        ]
-        if changed:
-            self._connection.execute(_COUNT, changed)
-
-
-_COUNT = (
-    update(usage)
-    .where(usage.c.account == bindparam("who"), usage.c.period == bindparam("when"))
-    .values(jobs=bindparam("new"))
-)
-
-
-class _Quota(NamedTuple):
-    key: tuple[str, str]
-    wanted: int
-    limit: int | None
-    reason: Reason
-
-
-def _quotas(item: StoredMail) -> list[_Quota]:
-    """What the mail would use up, in the clock hour and the day (UTC) in which it came."""
-    accepted = item.accepted
-    if accepted is None or not accepted.jobs:
-        return []
-    at = datetime.fromtimestamp(item.envelope.received_at, UTC)
-    hour, day, count = at.strftime("%Y-%m-%dT%H"), at.strftime("%Y-%m-%d"), len(accepted.jobs)
-    quotas = [
-        _Quota((accepted.account, hour), count, accepted.per_hour, QUOTA_HOUR),
-        _Quota((accepted.account, day), count, accepted.per_day, QUOTA_DAY),
-    ]
-    if (cap := accepted.segments_per_day) is not None:
-        segments = sum(job.segments for job in accepted.jobs)
-        quotas.append(_Quota((accepted.account, f"{day} segments"), segments, cap, QUOTA_SEGMENTS))
-    return quotas
-
-
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -204,7 +125,7 @@ def _identity(job: Job) -> tuple[str, ...]:
 
 def _extras(job: Job) -> dict[str, str | float] | None:
     """What most jobs do not have."""
-    extras = {"detail": job.detail, "comment": job.comment, "send_at": job.send_at}
+    extras = {"detail": job.detail, "comment": job.comment, "send_at": job.send_at, "quiet": job.quiet}
     return {key: value for key, value in extras.items() if value} or None
 
 
@@ -236,10 +157,18 @@ def _mail_row(item: StoredMail) -> Mapping[str, Any]:
     }
 
 
-def _job_rows(item: StoredMail) -> list[dict[str, Any]]:
+def _notes(item: StoredMail, budget: Budget) -> tuple[Note, ...]:
+    why = budget.held(item.accepted)
+    return (*item.notes, Note("policy", "held", {"why": why})) if why else item.notes
+
+
+def _job_rows(item: StoredMail, held: str) -> list[dict[str, Any]]:
+    """``held``: why nothing goes out before somebody has looked; empty: it does."""
     if item.accepted is None:
         return []
     rows = [_queued_row(job) for job in item.accepted.jobs]
+    if held:
+        rows = [{**row, "state": State.HELD.value, "due_at": None, "why": held} for row in rows]
     for number, drop in enumerate(item.accepted.dropped, start=len(rows) + 1):
         rows.append(_dropped_row(item, drop, f"{item.envelope.queue_id}-{number}"))
     return rows

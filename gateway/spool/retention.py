@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, delete, exists, select, text, update
 
 from gateway.lifecycle import State
+from gateway.spool.holds import BURSTS
 from gateway.spool.schema import (
     WITH_COPY,
     WITH_TEXT,
@@ -15,6 +16,7 @@ from gateway.spool.schema import (
     incoming,
     jobs,
     mails,
+    number_usage,
     outbox,
     parts,
     trail,
@@ -59,3 +61,11 @@ def delete_records(connection: Connection, before: float) -> int:
     day = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%d")
     connection.execute(delete(usage).where(usage.c.period < day))
     return len(ids)
+
+
+def forget_counters(connection: Connection, now: float) -> None:
+    """What was counted for caps of hours and days that are over, where it says who got SMS or is much."""
+    yesterday = now - 86400.0
+    connection.execute(delete(number_usage).where(number_usage.c.day < int(yesterday // 86400)))
+    day = datetime.fromtimestamp(yesterday, UTC).strftime("%Y-%m-%d")
+    connection.execute(delete(usage).where(usage.c.period < day, usage.c.period.like(BURSTS)))

@@ -235,9 +235,33 @@ usage = Table(
     "usage",
     metadata,
     Column("account", String, primary_key=True),
-    Column("period", String, primary_key=True),  # 2026-11-20T15 or 2026-11-20, UTC
-    Column("jobs", Integer, nullable=False),
+    Column("period", String, primary_key=True),  # 2026-11-20T15, 2026-11-20, 2026-11-20 spend …, UTC
+    Column("jobs", _Serial, nullable=False),  # or parts of SMS, or millionths of money
 )
+"""What has been used up of caps. The account without a name is all of them together."""
+
+number_usage = Table(
+    "number_usage",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),  # digest of a number, or of all but its last four digits
+    Column("hour", Integer, nullable=False),  # since the epoch, in which ``in_hour`` counts; ``day`` likewise
+    Column("in_hour", Integer, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("in_day", Integer, nullable=False),
+    Index("number_usage_day", "day"),
+)
+"""How many SMS a number has got, where that is capped."""
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("scope", String, primary_key=True),  # all, account, provider
+    Column("name", String, primary_key=True),
+    Column("since", Float, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("refuses", Boolean, nullable=False),
+)
+"""What sends nothing until an operator resumes it."""
 
 providers = Table(
     "providers",

@@ -143,6 +143,10 @@ def test_no_value_means_the_default(tmp_path: Path, nothing: str) -> None:
         ("main: {driver: sandbox}", TARGETSMS + ", password_file: none}", 9, "password_file: "),
         ("routes:", "store: {url: mysql://x}\nroutes:", 10, 'store.url: "mysql://x": does not look right'),
         ("routes:", "accounts_file: other.yaml\nroutes:", 10, "other.yaml does not exist; make it or mend the path"),
+        ("routes:", "limits: {spend_per_day: 5}\nroutes:", 10, "limits.spend_per_day: needs to know what an SMS costs"),
+        ("routes:", "limits: {quiet: {hours: 22-8}}\nroutes:", 10, 'limits.quiet.hours: "22-8": give hours such as'),
+        ("routes:", "destinations: {countries: Russia}\nroutes:", 10, 'destinations.countries: "Russia": no country'),
+        ("routes:", "destinations: {types: premium}\nroutes:", 10, "destinations.types: \"premium\": one of 'mobile'"),
         ("server: {", "server: {{", 2, "not YAML"),
         (
             "sms.example.com}",
@@ -178,6 +182,7 @@ def test_gateway_yaml(tmp_path: Path, old: str, new: str, line: int, words: str)
         ("enabled: no", "language: de", 6, "accounts[0].language: \"de\": one of 'en', 'ru' or 'uk'"),
         ("enabled: no", "password_hash: nonsense", 6, "accounts[0].password_hash: (hidden): does not look right"),
         ("enabled: no", "api_keys: [abc]", 6, "a key is shorter than 6 characters"),
+        ("enabled: no", "limits: {spend_per_day: 5}", 6, "accounts[0].limits.spend_per_day: needs to know what an SMS"),
         ("enabled: no", "lists: {a: [77]}", 6, 'accounts[0].lists.a: "77" is no phone number'),
         (
             "enabled: no",

@@ -55,7 +55,12 @@ def test_numbers(typed: str, digits: str) -> None:
         ("89101234567", "number_not_a_number", {"number": "8910***4567"}),
         ("0079101234567", "number_not_a_number", {"number": "0079***4567"}),
         ("00000000000", "number_not_a_number", {"number": "0000***0000"}),
-        ("112", "number_too_short", None),
+        ("112", "emergency_number", {}),
+        ("101", "emergency_number", {}),  # the fire brigade of Russia and Ukraine
+        ("+7 112", "emergency_number", {}),
+        ("+1 911", "emergency_number", {}),
+        ("380103", "emergency_number", {}),
+        ("123", "number_too_short", None),
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else None,
 )
