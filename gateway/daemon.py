@@ -26,7 +26,7 @@ from gateway.relay.worker import Worker
 from gateway.replies.send import Smarthost
 from gateway.sandbox.platform import Platform
 from gateway.sandbox.web import application
-from gateway.service import upkeep
+from gateway.service import storms, upkeep
 from gateway.service.callbacks import Callbacks, Reporter
 from gateway.service.credentials import Credentials
 from gateway.service.dispatch import Dispatch
@@ -54,6 +54,7 @@ log = structlog.get_logger()
 BEAT_S = 3.0
 REMEMBER_S = 2.0
 EXPIRE_S = 5.0
+STORMS_S = 2.0
 PRUNE_S = 60.0
 DRAIN_S = 20.0
 """A little less than what systemd and Docker leave before they kill."""
@@ -96,6 +97,7 @@ class Daemon:
         self._run(keeper.every(REMEMBER_S, "epoch", self._memory.advance))
         self._run(keeper.every(EXPIRE_S, "expiry", lambda: upkeep.expire(self.store, time.time())))
         self._run(keeper.every(PRUNE_S, "retention", lambda: upkeep.prune(self.store, time.time(), retention)))
+        self._run(keeper.every(STORMS_S, "storms", self._tell_of_storms))
         self._run(self.store.database.watch(lambda name: self._wake([name])))
         if settings.replies is not None:
             hostname, owner = settings.server.hostname, self._presence.id
@@ -182,6 +184,9 @@ class Daemon:
         for name in providers:
             if worker := self._workers.get(name):
                 worker.wake()
+
+    async def _tell_of_storms(self) -> None:
+        await storms.tell(self.store, self._configuration, time.time(), self._wake)
 
     def reload(self) -> None:
         """HUP: accounts, dialects and routes change all together, or nothing does."""

@@ -285,6 +285,8 @@ class Job:
     """When the provider is to send it; None: as soon as it has it."""
     generation: int = 0
     """How many times an operator has had it sent anew after it had failed."""
+    storm: bytes | None = None
+    """Equal for SMS that are counted together against an alarm storm; None: never gathered."""
 
     @property
     def key(self) -> str:
@@ -301,6 +303,15 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class StormRule:
+    """More than ``over`` alike SMS within ``within_s`` are gathered, and one is sent each ``every_s``."""
+
+    over: int
+    within_s: float
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """The decision about one submission. Without a job, every destination was dropped."""
 
@@ -314,6 +325,7 @@ class Accepted:
     language: str
     notes: tuple[Note, ...]
     segments_per_day: int | None = None
+    storm: StormRule | None = None
 
 
 # ── the provider ─────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from gateway.model import ApiKey, Channel, Conversation, Credential, NoSecret, Operator, Password, Tell
+from gateway.model import ApiKey, Channel, Conversation, Credential, NoSecret, Operator, Password, StormRule, Tell
 from gateway.policy.composing import TextRules
 
 Network = IPv4Network | IPv6Network
@@ -65,6 +65,7 @@ class Account:
     per_day: int | None = None
     segments_per_day: int | None = None
     texts: TextRules = TextRules()  # noqa: RUF009  (frozen)
+    storm: StormRule | None = None
     tell: frozenset[Tell] = frozenset()
     webhook: Webhook | None = None
     incoming_numbers: frozenset[str] = frozenset()

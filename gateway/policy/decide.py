@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gateway.model import Accepted, Asked, Channel, Dropped, Envelope, Job, Note, Submission, Tell
-from gateway.policy import checks
+from gateway.policy import checks, storms
 from gateway.policy.accounts import Account
 from gateway.policy.composing import compose
 from gateway.policy.routing import Router, Trip
@@ -40,6 +40,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
     composed = compose(submission, account.texts, house.national)
     wishes, now = submission.wishes, envelope.received_at
     send_at = resolve(wishes.when, now, house.schedule_ahead_s)
+    marked = storms.mark(submission, composed.text) if account.storm else ""
     jobs: dict[str, Job] = {}
     dropped: list[Dropped] = []
     repeated = 0
@@ -74,6 +75,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
                 comment=wishes.comment,
                 due_at=None if at_once else send_at,
                 send_at=send_at if at_once else None,
+                storm=storms.key(account.login, submission.originator, trip.destination, marked) if marked else None,
             ),
         )
     notes = [
@@ -95,6 +97,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
         per_hour=account.per_hour,
         per_day=account.per_day,
         segments_per_day=account.segments_per_day,
+        storm=account.storm,
         language=account.language,
         notes=tuple(notes),
     )

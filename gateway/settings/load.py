@@ -21,7 +21,7 @@ from gateway.dialects.address import AddressDialect
 from gateway.dialects.reply import ReplyDialect
 from gateway.dialects.smsc import SmscDialect
 from gateway.dialects.template import TemplateDialect
-from gateway.model import Tell
+from gateway.model import StormRule, Tell
 from gateway.policy.accounts import Account, Directory, Webhook, address_pattern, key_digest
 from gateway.policy.composing import TextRules
 from gateway.policy.decide import House
@@ -476,6 +476,7 @@ def _account(account: AccountSettings, language: str) -> Account:
         incoming_mail=account.incoming.mail if account.incoming else None,
         resends_uncertain=account.on_uncertain == "resend",
         texts=_texts(account),
+        storm=StormRule(storm.over, storm.within, storm.every) if (storm := account.storm) else None,
         language=account.language or language,
     )
 

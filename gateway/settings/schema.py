@@ -406,6 +406,20 @@ class TextSettings(Strict):
     )
 
 
+class StormSettings(Strict):
+    """Alike SMS beyond a rate become one, "×37". Letters matter, figures do not: never for an account that sends
+    one-time codes. Described in `deploy/alerts.md`."""
+
+    over: int = Field(5, ge=1, description="So many alike SMS to one number go out as they are.")
+    within: Seconds = Field(600, gt=0, description="Counted from the first of them.")
+    every: Seconds = Field(
+        600,
+        gt=0,
+        le=6 * 3600,
+        description="Of the further ones, one SMS at the end of each such time, until none come.",
+    )
+
+
 class WebhookSettings(Strict):
     """A program of yours that hears what becomes of each SMS. Described in `deploy/README.md`."""
 
@@ -452,6 +466,7 @@ class AccountSettings(Strict):
         "says that it was delivered.",
     )
     text: TextSettings = TextSettings.model_construct()
+    storm: StormSettings | None = None
     webhook: WebhookSettings | None = None
     incoming: IncomingSettings | None = None
     on_uncertain: Literal["keep", "resend"] = Field(

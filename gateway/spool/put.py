@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from gateway.lifecycle import State
 from gateway.model import Accepted, Channel, Dropped, Envelope, Job, Note
 from gateway.spool.engine import announce, insert_missing
 from gateway.spool.schema import jobs, mails, outbox, trail, usage
+from gateway.spool.storms import GATHERED, Counts
 from gateway.spool.trail import trail_row
 from gateway.verdicts import QUOTA_DAY, QUOTA_HOUR, QUOTA_SEGMENTS, Reason, Refusal
 
@@ -57,6 +58,7 @@ class Put:
 def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
     """Store a batch of mails with their jobs, trails, usage and replies."""
     seen = _known(connection, items)
+    storms = _Storms(connection, items)
     budget = _Budget(connection, items)
     results: list[Put] = []
     stored: list[StoredMail] = []
@@ -67,9 +69,10 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
             results.append(Put(first, duplicate=True))
             note = Note("door", "DUPLICATE: came again, not sent twice", {"peer": item.envelope.peer})
             again.append(trail_row(first, None, item.envelope.received_at, (note,)))
-        elif (refusal := budget.spend(item)) is not None:
+        elif (refusal := budget.spend(item, storms.spared(item))) is not None:
             results.append(Put(item.envelope.queue_id, refusal=refusal))
         else:
+            item = storms.counted(item)  # noqa: PLW2901
             if item.dedup_key:
                 seen[item.dedup_key] = item.envelope.queue_id
             results.append(Put(item.envelope.queue_id))
@@ -78,12 +81,13 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
         connection.execute(insert(trail), again)
     if stored:
         connection.execute(insert(mails), [_mail_row(item) for item in stored])
-        if rows := [row for item in stored for row in _job_rows(item)]:
+        if rows := [row for item in stored for row in _job_rows(item, storms.gathered)]:
             connection.execute(insert(jobs), rows)
         story = [trail_row(i.envelope.queue_id, None, i.envelope.received_at, i.notes) for i in stored]
         connection.execute(insert(trail), story)
         if rows := [row for item in stored for row in _outbox_rows(item)]:
             connection.execute(insert(outbox), rows)
+        storms.record()
         budget.record()
         for provider in {job.route[0] for item in stored if item.accepted for job in item.accepted.jobs}:
             announce(connection, provider)
@@ -138,8 +142,8 @@ class _Budget:
             found = {(row.account, row.period): row.jobs for row in self._connection.execute(query)}
         return found
 
-    def spend(self, item: StoredMail) -> Refusal | None:
-        quotas = self._quotas[item.envelope.queue_id]
+    def spend(self, item: StoredMail, spared: Sequence[Job] = ()) -> Refusal | None:
+        quotas = self._quotas[item.envelope.queue_id] if not spared else _quotas(item, spared)
         for quota in quotas:
             used = self._used[quota.key]
             if quota.limit is not None and used + quota.wanted > quota.limit:
@@ -172,21 +176,64 @@ class _Quota(NamedTuple):
     reason: Reason
 
 
-def _quotas(item: StoredMail) -> list[_Quota]:
-    """What the mail would use up, in the clock hour and the day (UTC) in which it came."""
+def _quotas(item: StoredMail, spared: Sequence[Job] = ()) -> list[_Quota]:
+    """What the mail would use up, in the clock hour and the day (UTC) in which it came. What an alarm storm gathers
+    (``spared``) uses up nothing: the SMS that tells of it does."""
     accepted = item.accepted
     if accepted is None or not accepted.jobs:
         return []
     at = datetime.fromtimestamp(item.envelope.received_at, UTC)
-    hour, day, count = at.strftime("%Y-%m-%dT%H"), at.strftime("%Y-%m-%d"), len(accepted.jobs)
+    hour, day, count = at.strftime("%Y-%m-%dT%H"), at.strftime("%Y-%m-%d"), len(accepted.jobs) - len(spared)
     quotas = [
         _Quota((accepted.account, hour), count, accepted.per_hour, QUOTA_HOUR),
         _Quota((accepted.account, day), count, accepted.per_day, QUOTA_DAY),
     ]
     if (cap := accepted.segments_per_day) is not None:
-        segments = sum(job.segments for job in accepted.jobs)
+        segments = sum(job.segments for job in accepted.jobs) - sum(job.segments for job in spared)
         quotas.append(_Quota((accepted.account, f"{day} segments"), segments, cap, QUOTA_SEGMENTS))
     return quotas
+
+
+# ── alarm storms ─────────────────────────────────────────────────────────────────────────────
+
+
+class _Storms:
+    """Which jobs of a batch are gathered instead of sent."""
+
+    def __init__(self, connection: Connection, items: Sequence[StoredMail]) -> None:
+        self.gathered: dict[str, float] = {}
+        """Job ids, and how much longer they may wait."""
+        self._counts = Counts(
+            connection,
+            [
+                (i.accepted.account, i.envelope.received_at, i.accepted.storm, job)
+                for i in items
+                if i.accepted and i.accepted.storm
+                for job in i.accepted.jobs
+                if job.storm
+            ],
+        )
+
+    def spared(self, item: StoredMail) -> list[Job]:
+        accepted, at = item.accepted, item.envelope.received_at
+        if accepted is None or (rule := accepted.storm) is None:
+            return []
+        return [job for job in accepted.jobs if self._counts.gathers(job, at, rule)]
+
+    def counted(self, item: StoredMail) -> StoredMail:
+        """With a note in its trail, if something of it is gathered."""
+        accepted = item.accepted
+        if accepted is None or (rule := accepted.storm) is None:
+            return item
+        spared = self.spared(item)
+        self.gathered |= {job.id: rule.every_s for job in spared}
+        for job in accepted.jobs:
+            self._counts.count(job, item.envelope.received_at, rule)
+        note = Note("storm", "gathered: many alike before it", {"jobs": len(spared)})
+        return replace(item, notes=(*item.notes, note)) if spared else item
+
+    def record(self) -> None:
+        self._counts.record()
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────
@@ -197,7 +244,8 @@ def fingerprint(*identity: str) -> bytes:
     return hashlib.blake2b("\0".join(identity).encode(), digest_size=16).digest()
 
 
-def _identity(job: Job) -> tuple[str, ...]:
+def identity(job: Job) -> tuple[str, ...]:
+    """What a provider tells requests apart by."""
     usual = (job.originator, job.destination, job.text)
     return usual if job.channel is Channel.SMS else (*usual, job.channel.value, job.detail)
 
@@ -236,10 +284,14 @@ def _mail_row(item: StoredMail) -> Mapping[str, Any]:
     }
 
 
-def _job_rows(item: StoredMail) -> list[dict[str, Any]]:
+def _job_rows(item: StoredMail, gathered: Mapping[str, float]) -> list[dict[str, Any]]:
     if item.accepted is None:
         return []
     rows = [_queued_row(job) for job in item.accepted.jobs]
+    for row, job in zip(rows, item.accepted.jobs, strict=True):
+        if (longer_s := gathered.get(job.id)) is not None:
+            held = {"state": State.HELD.value, "due_at": None, "why": GATHERED, "storm": job.storm}
+            row.update(held, expires_at=job.expires_at + longer_s)
     for number, drop in enumerate(item.accepted.dropped, start=len(rows) + 1):
         rows.append(_dropped_row(item, drop, f"{item.envelope.queue_id}-{number}"))
     return rows
@@ -263,7 +315,7 @@ def _queued_row(job: Job) -> dict[str, Any]:
         "updated_at": job.created_at,
         "expires_at": job.expires_at,
         "due_at": job.created_at if job.due_at is None else job.due_at,
-        "fingerprint": fingerprint(*_identity(job)),
+        "fingerprint": fingerprint(*identity(job)),
         "channel": job.channel.value,
         "extras": _extras(job),
         "not_before": job.due_at,
@@ -271,6 +323,7 @@ def _queued_row(job: Job) -> dict[str, Any]:
         "why": "",
         "reason": None,
         "reason_values": None,
+        "storm": None,
     }
 
 
@@ -302,6 +355,7 @@ def _dropped_row(item: StoredMail, drop: Dropped, job_id: str) -> dict[str, Any]
         "why": "refused before sending",
         "reason": drop.refusal.reason.key,
         "reason_values": dict(drop.refusal.values),
+        "storm": None,
     }
 
 
