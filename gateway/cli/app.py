@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from gateway import __version__
-from gateway.cli import accounts, configure, demo, mails, providers, queue, routing, serve, texts
+from gateway.cli import accounts, configure, demo, heartbeats, mails, providers, queue, routing, serve, texts
 
 app = typer.Typer(
     name="email2sms",
@@ -41,5 +41,6 @@ app.command()(mails.send)
 app.command("segments")(texts.segments)
 app.command()(routing.route)
 app.add_typer(queue.app, name="queue")
+app.add_typer(heartbeats.app, name="heartbeat")
 app.add_typer(providers.app, name="provider")
 app.add_typer(accounts.app, name="account")

@@ -25,6 +25,7 @@ from gateway.model import StormRule, Tell
 from gateway.policy.accounts import Account, Directory, Webhook, address_pattern, key_digest
 from gateway.policy.composing import TextRules
 from gateway.policy.decide import House
+from gateway.policy.heartbeat import Heartbeat
 from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
 from gateway.settings.document import ConfigError, Document, Key, read
@@ -33,10 +34,12 @@ from gateway.settings.schema import (
     AccountsFile,
     DialectsSettings,
     GatewaySettings,
+    HeartbeatSettings,
     ListenerSettings,
     RelaySettings,
     RouteSettings,
     minutes,
+    weekdays,
 )
 from gateway.sms import numbers, originator
 from gateway.strict import zone
@@ -57,6 +60,7 @@ class Configuration:
     dialects: tuple[Dialect, ...]
     house: House
     retry: RetryPolicy
+    heartbeats: tuple[Heartbeat, ...]
     tls: Mapping[str, ssl.SSLContext]
     """By the listener's name."""
     store_url: str
@@ -134,6 +138,7 @@ def load(path: Path) -> Configuration:
         dialects=tuple(_dialects(settings.dialects)),
         house=House(_router(settings), settings.relay.validity, settings.relay.schedule_ahead, _national(settings)),
         retry=_retry(settings.relay),
+        heartbeats=tuple(_heartbeat(name, beat) for name, beat in settings.heartbeat.items()),
         tls={
             listener.name: _tls(listener, path.parent, document.at(("listeners", index, "tls")))
             for index, listener in enumerate(settings.listeners)
@@ -278,6 +283,22 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
     yield from _provider_faults(settings)
     yield from _dialect_faults(settings.dialects)
     yield from _route_faults(settings)
+    yield from _heartbeat_faults(settings, accounts)
+
+
+def _heartbeat_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, ...]) -> Iterator[tuple[Key, str]]:
+    logins = {account.login: account for account in accounts}
+    for name, beat in settings.heartbeat.items():
+        key = ("heartbeat", name)
+        for fault in map(_number_fault, beat.to):
+            if fault:
+                yield (*key, "to"), fault
+        if (account := logins.get(beat.account)) is None:
+            yield (*key, "account"), f'"{beat.account}" is no account; one of {", ".join(logins)}'
+        elif not beat.originator and len([one for one in account.originators if one != "*"]) != 1:
+            yield (*key, "originator"), f'missing: "{beat.account}" has not exactly one; add it'
+        if beat.originator and not originator.is_wellformed(beat.originator):
+            yield (*key, "originator"), f'"{beat.originator[:30]}": at most 11 letters and digits, or at most 15 digits'
 
 
 def _route_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
@@ -376,10 +397,16 @@ def _number_faults(key: Key, account: AccountSettings) -> Iterator[tuple[Key, st
         fields.append((("phone",), (account.phone,)))
     for field, values in fields:
         for value in values:
-            try:
-                numbers.parse(value)
-            except Refused:
-                yield (*key, *field), f'"{value[:20]}" is no phone number; write it with the country code: 79101234567'
+            if fault := _number_fault(value):
+                yield (*key, *field), fault
+
+
+def _number_fault(value: str) -> str:
+    try:
+        numbers.parse(value)
+    except Refused:
+        return f'"{value[:20]}" is no phone number; write it with the country code: 79101234567'
+    return ""
 
 
 # ── into the domain ──────────────────────────────────────────────────────────────────────────
@@ -438,6 +465,20 @@ def _route(route: RouteSettings) -> Route:
         hours=hours,
         order=Order(route.order or ("weighted" if any(route.providers.values()) else "listed")),
         weights=weights,
+    )
+
+
+def _heartbeat(name: str, beat: HeartbeatSettings) -> Heartbeat:
+    return Heartbeat(
+        name=name,
+        account=beat.account,
+        to=tuple(map(numbers.parse, beat.to)),
+        originator=beat.originator,
+        minutes=tuple(int(at[:2]) * 60 + int(at[3:]) for at in beat.at),
+        days=frozenset[int]().union(*map(weekdays, beat.days)),
+        zone=zone(beat.timezone),
+        text=beat.text,
+        within_s=beat.within,
     )
 
 

@@ -358,6 +358,54 @@ class LogSettings(Strict):
     format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: colours on a terminal, else JSON.")
 
 
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def weekdays(value: str) -> frozenset[int]:
+    """``mon`` or ``mon-fri`` as numbers, 0 is Monday. Raises ``ValueError``."""
+    first, _, last = value.lower().partition("-")
+    if first not in _DAYS or (last or first) not in _DAYS:
+        raise ValueError(f"no days; give one of {', '.join(_DAYS)}, or several such as mon-fri")
+    start, end = _DAYS.index(first), _DAYS.index(last or first)
+    return frozenset((start + step) % 7 for step in range((end - start) % 7 + 1))
+
+
+def _days(value: str) -> str:
+    weekdays(value)
+    return value
+
+
+def _heartbeat_text(value: str) -> str:
+    try:
+        value.format(time="", date="", queue=0, host="")
+    except (LookupError, ValueError, AttributeError):
+        raise ValueError("only {time}, {date}, {queue} and {host} may stand in braces") from None
+    return value
+
+
+class HeartbeatSettings(Strict):
+    """An SMS at set times that proves the whole way, by its name. When its receipt does not come, the log has an alert;
+    the account's webhook hears of each. Described in `deploy/alerts.md`."""
+
+    account: str = Field(min_length=1, description="Whose limits, route and webhook.")
+    to: OneOrMore[Name] = Field(min_length=1, description="Phone number, one or a list.")
+    originator: str = Field("", description="Default: the account's only one.")
+    at: OneOrMore[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]] = Field(
+        min_length=1, description='`"09:00"`, one or a list, in quotes.'
+    )
+    days: OneOrMore[Annotated[str, AfterValidator(_days)]] = Field(
+        ("mon-sun",), min_length=1, description="`mon-fri`, or a list such as `[mon, wed, sat-sun]`."
+    )
+    timezone: TimeZone = Field("UTC", description="Of the times: `Europe/Moscow`.")
+    text: Annotated[str, AfterValidator(_heartbeat_text)] = Field(
+        "",
+        max_length=500,
+        description="May name {time}, {date}, {queue} (SMS that wait) and {host}. Default: in the account's language, "
+        "`email2sms OK {time}, queue {queue}`.",
+    )
+    within: Seconds = Field(600, gt=0, description="How long its receipt may take.")
+
+
 class GatewaySettings(Strict):
     """``gateway.yaml``."""
 
@@ -371,6 +419,7 @@ class GatewaySettings(Strict):
     replies: RepliesSettings | None = None
     relay: RelaySettings = RelaySettings.model_construct()
     retention: RetentionSettings = RetentionSettings.model_construct()
+    heartbeat: dict[str, HeartbeatSettings] = Field(default_factory=dict, description="Heartbeats by name.")
     console: ConsoleSettings | None = None
     callbacks: CallbacksSettings | None = None
     log: LogSettings = LogSettings.model_construct()

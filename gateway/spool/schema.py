@@ -266,7 +266,7 @@ heartbeats = Table(
     Column("why", String, nullable=False, server_default=""),
     Column("deadline", Float, nullable=False),  # of its receipt
     Column("finished_at", Float),
-    Index("heartbeats_waiting", "deadline", **_where("state = 'waiting'")),
+    Index("heartbeats_waiting", "state", **_where("state = 'waiting'")),
 )
 
 providers = Table(

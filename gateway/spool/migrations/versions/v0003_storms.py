@@ -43,4 +43,4 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("name", "at"),
     )
-    op.create_index("heartbeats_waiting", "heartbeats", ["deadline"], unique=False, **_where("state = 'waiting'"))
+    op.create_index("heartbeats_waiting", "heartbeats", ["state"], unique=False, **_where("state = 'waiting'"))
