@@ -33,9 +33,8 @@ def list_heartbeats(
     loaded = configuration(config)
     found = asyncio.run(_last(loaded, limit))
     if as_json:
-        print_json(
-            [_described(one) | {"last": [asdict(beat) for beat in found[one.name]]} for one in loaded.heartbeats]
-        )
+        results = {name: [asdict(beat) for beat in beats] for name, beats in found.items()}
+        print_json([_described(one) | {"last": results[one.name]} for one in loaded.heartbeats])
         return
     table = Table("name", "account", "at", "to", "last", "result", "", box=None, pad_edge=False)
     for one in loaded.heartbeats:

@@ -57,8 +57,8 @@ def finish(connection: Connection, beat: Beat, ok: bool, why: str, now: float, t
     if not connection.execute(update(heartbeats).where(*mine).values(values)).rowcount:
         return False
     if tell:
-        event = {"type": "heartbeat", "name": beat.name, "state": values["state"], "detail": why, "at": now}
-        event |= {"message": beat.mail_id}
+        said = {"state": values["state"], "detail": why, "at": now}
+        event = {"type": "heartbeat", "name": beat.name, "message": beat.mail_id, **said}
         connection.execute(insert(hooks), {"account": beat.account, "event": event, "created_at": now, "due_at": now})
     return True
 
