@@ -375,6 +375,12 @@ def _days(value: str) -> str:
     return value
 
 
+def _time_of_day(value: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value, re.ASCII):
+        raise ValueError('give a time such as "09:00"')
+    return value
+
+
 def _heartbeat_text(value: str) -> str:
     try:
         value.format(time="", date="", queue=0, host="")
@@ -390,7 +396,7 @@ class HeartbeatSettings(Strict):
     account: str = Field(min_length=1, description="Whose limits, route and webhook.")
     to: OneOrMore[Name] = Field(min_length=1, description="Phone number, one or a list.")
     originator: str = Field("", description="Default: the account's only one.")
-    at: OneOrMore[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]] = Field(
+    at: OneOrMore[Annotated[str, AfterValidator(_time_of_day)]] = Field(
         min_length=1, description='`"09:00"`, one or a list, in quotes.'
     )
     days: OneOrMore[Annotated[str, AfterValidator(_days)]] = Field(
