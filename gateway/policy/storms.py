@@ -15,9 +15,10 @@ from gateway.policy.composing import Composed
 from gateway.sms import segments
 
 _RUN = re.compile(r"\w+(?:[-.]\w+)*%?")
+# Not those of one letter that flats, racks and phases have, too: "1a" is a name.
 _UNIT = (
-    "ns|us|µs|μs|ms|s|sec|secs|m|min|mins|h|hr|hrs|d|b|kb|mb|gb|tb|kib|mib|gib|tib|k|g|t|c|f|v|w|a|hz|khz|mhz|ghz|rpm"
-    "|z|am|pm|мс|с|сек|м|мин|хв|ч|год|д|дн|б|кб|мб|гб|тб|в|вт"
+    "ns|us|µs|μs|ms|s|sec|secs|m|min|mins|h|hr|hrs|d|kb|mb|gb|tb|kib|mib|gib|tib|hz|khz|mhz|ghz|rpm"
+    "|z|am|pm|мс|с|сек|м|мин|хв|ч|год|д|дн|кб|мб|гб|тб|вт"
 )
 _CHANGES = re.compile(
     rf"(?:\d+(?:\.\d+)?(?:{_UNIT}))+"  # with a unit: 95ms, 1.5gb, 5m30s
