@@ -26,10 +26,11 @@ from gateway.relay.worker import Worker
 from gateway.replies.send import Smarthost
 from gateway.sandbox.platform import Platform
 from gateway.sandbox.web import application
-from gateway.service import upkeep
+from gateway.service import storms, upkeep
 from gateway.service.callbacks import Callbacks, Reporter
 from gateway.service.credentials import Credentials
 from gateway.service.dispatch import Dispatch
+from gateway.service.heartbeats import Heartbeats
 from gateway.service.intake import Intake
 from gateway.service.mailroom import Mailroom
 from gateway.service.memory import Memory
@@ -57,6 +58,8 @@ QUIRKS_S = 10.0
 LOOK_S = 1.0
 REMEMBER_S = 2.0
 EXPIRE_S = 5.0
+STORMS_S = 2.0
+HEARTBEAT_S = 5.0
 PRUNE_S = 60.0
 DRAIN_S = 20.0
 """A little less than what systemd and Docker leave before they kill."""
@@ -105,6 +108,11 @@ class Daemon:
         self._run(keeper.every(QUIRKS_S, "quirks", self.intake.quirks.write))
         self._run(keeper.every(EXPIRE_S, "expiry", lambda: upkeep.expire(self.store, time.time())))
         self._run(keeper.every(PRUNE_S, "retention", lambda: upkeep.prune(self.store, time.time(), retention)))
+        self._run(keeper.every(STORMS_S, "storms", self._tell_of_storms))
+        self.heartbeats = Heartbeats(
+            lambda: self._configuration, self.store, self._credentials, self._reports, self._wake
+        )
+        self._run(keeper.every(HEARTBEAT_S, "heartbeat", self.heartbeats.beat_and_watch))
         self._run(self.store.database.watch(lambda name: self._wake([name])))
         if settings.replies is not None:
             hostname, owner = settings.server.hostname, self._presence.id
@@ -191,6 +199,13 @@ class Daemon:
         for name in providers:
             if worker := self._workers.get(name):
                 worker.wake()
+
+    def _reports(self, provider: str) -> bool:
+        known = self._upstreams.get(provider)
+        return known is None or reporting(known).is_possible
+
+    async def _tell_of_storms(self) -> None:
+        await storms.tell(self.store, self._configuration, time.time(), self._wake)
 
     def reload(self) -> None:
         """HUP: accounts, dialects and routes change all together, or nothing does."""

@@ -346,6 +346,8 @@ class Job:
     """How many times an operator has had it sent anew after it had failed."""
     quiet: str = ""
     """Hours in which it does not go out, as ``routing.Hours`` writes them; empty: none."""
+    storm: bytes | None = None
+    """Equal for SMS that are counted together against an alarm storm; None: never gathered."""
 
     @property
     def key(self) -> str:
@@ -396,6 +398,15 @@ class Burst:
 
 
 @dataclass(frozen=True, slots=True)
+class StormRule:
+    """More than ``over`` alike SMS within ``within_s`` are gathered, and one is sent each ``every_s``."""
+
+    over: int
+    within_s: float
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """The decision about one submission. Without a job, every destination was dropped."""
 
@@ -413,6 +424,7 @@ class Accepted:
     """Further ones."""
     number_caps: NumberCaps | None = None
     burst: Burst | None = None
+    storm: StormRule | None = None
 
 
 # ── the provider ─────────────────────────────────────────────────────────────────────────────

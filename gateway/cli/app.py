@@ -5,7 +5,20 @@ from __future__ import annotations
 import typer
 
 from gateway import __version__
-from gateway.cli import accounts, configure, demo, mails, providers, queue, quirks, routing, serve, switch, texts
+from gateway.cli import (
+    accounts,
+    configure,
+    demo,
+    heartbeats,
+    mails,
+    providers,
+    queue,
+    quirks,
+    routing,
+    serve,
+    switch,
+    texts,
+)
 
 app = typer.Typer(
     name="email2sms",
@@ -44,5 +57,6 @@ app.command()(quirks.quirks)
 app.command()(switch.hold)
 app.command()(switch.resume)
 app.add_typer(queue.app, name="queue")
+app.add_typer(heartbeats.app, name="heartbeat")
 app.add_typer(providers.app, name="provider")
 app.add_typer(accounts.app, name="account")

@@ -191,7 +191,8 @@ def _chosen(config: Any, ids: list[str] | None, everything: bool, state: State) 
     if everything is bool(ids):
         typer.echo("give job ids, or --all", err=True)
         raise typer.Exit(64)  # EX_USAGE
-    return ids or [job.id for job in asyncio.run(_list(config, [state], 1_000_000))[0]]
+    found = asyncio.run(_list(config, [state], 1_000_000))[0] if not ids else []
+    return ids or [job.id for job in found if not job.gathered]  # of a storm one SMS tells
 
 
 def _change(config: Any, ids: list[str], event: Event, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from gateway.model import ApiKey, Channel, Conversation, Credential, NoSecret, Operator, Password, Tell
+from gateway.model import ApiKey, Channel, Conversation, Credential, NoSecret, Operator, Password, StormRule, Tell
 from gateway.policy.caps import AccountCaps
 from gateway.policy.composing import TextRules
 from gateway.policy.destinations import Destinations
@@ -72,6 +72,7 @@ class Account:
     destinations: Destinations | None = None
     """None: what is open for all."""
     texts: TextRules = TextRules()  # noqa: RUF009  (frozen)
+    storm: StormRule | None = None
     tell: frozenset[Tell] = frozenset()
     webhook: Webhook | None = None
     incoming_numbers: frozenset[str] = frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gateway.model import Accepted, Asked, Channel, Dropped, Envelope, Job, Note, Submission, Tell
-from gateway.policy import checks
+from gateway.policy import checks, storms
 from gateway.policy.accounts import Account
 from gateway.policy.caps import HouseCaps, burst, caps, price_is_known
 from gateway.policy.composing import compose
@@ -47,6 +47,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
     send_at = resolve(wishes.when, now, house.schedule_ahead_s)
     quiet = _quiet(submission, account, house)
     wait_until = quiet.ending_after(send_at or now) if quiet is not None and quiet.include(send_at or now) else None
+    marked = storms.mark(submission, composed.text) if account.storm else ""
     jobs: dict[str, Job] = {}
     dropped: list[Dropped] = []
     repeated = 0
@@ -84,6 +85,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
                 due_at=wait_until or (send_at if at_provider is None else None),
                 send_at=at_provider,
                 quiet=str(quiet) if quiet is not None and at_provider is None else "",
+                storm=storms.key(account.login, submission.originator, trip.destination, marked) if marked else None,
             ),
         )
     notes = [
@@ -108,6 +110,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
         per_hour=account.per_hour,
         per_day=account.per_day,
         segments_per_day=account.segments_per_day,
+        storm=account.storm,
         language=account.language,
         notes=tuple(notes),
         caps=caps(account.login, tuple(jobs.values()), account.caps, house.caps, house.router),

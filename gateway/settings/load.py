@@ -23,13 +23,14 @@ from gateway.dialects.address import AddressDialect
 from gateway.dialects.reply import ReplyDialect
 from gateway.dialects.smsc import SmscDialect
 from gateway.dialects.template import TemplateDialect
-from gateway.model import NumberCaps, Tell
+from gateway.model import NumberCaps, StormRule, Tell
 from gateway.policy.accounts import Account, Directory, Webhook, address_pattern, key_digest
 from gateway.policy.caps import AccountCaps, HouseCaps, Quiet
 from gateway.policy.composing import TextRules
 from gateway.policy.cutting import Cuts, line_pattern
 from gateway.policy.decide import House
 from gateway.policy.destinations import HOME, Destinations
+from gateway.policy.heartbeat import Heartbeat
 from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
 from gateway.policy.senders import Border, SenderChecks
@@ -40,6 +41,7 @@ from gateway.settings.schema import (
     DestinationSettings,
     DialectsSettings,
     GatewaySettings,
+    HeartbeatSettings,
     HouseLimitSettings,
     ListenerSettings,
     NumberLimitSettings,
@@ -47,6 +49,7 @@ from gateway.settings.schema import (
     RelaySettings,
     RouteSettings,
     minutes,
+    weekdays,
 )
 from gateway.sms import numbers, originator
 from gateway.sms.numbers import Kind
@@ -74,6 +77,7 @@ class Configuration:
     dialects: tuple[Dialect, ...]
     house: House
     retry: RetryPolicy
+    heartbeats: tuple[Heartbeat, ...]
     tls: Mapping[str, ssl.SSLContext]
     """By the listener's name."""
     senders: Mapping[str, SenderChecks]
@@ -183,6 +187,7 @@ def load(path: Path) -> Configuration:
             _house_caps(settings.limits),
         ),
         retry=_retry(settings.relay),
+        heartbeats=tuple(_heartbeat(name, beat) for name, beat in settings.heartbeat.items()),
         tls={
             listener.name: _tls(listener, path.parent, document.at(("listeners", index, "tls")))
             for index, listener in enumerate(settings.listeners)
@@ -334,9 +339,25 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
     yield from _route_faults(settings)
     if settings.limits.spend_per_day is not None and not any(p.prices for p in settings.providers.values()):
         yield ("limits", "spend_per_day"), _NO_PRICES
+    yield from _heartbeat_faults(settings, accounts)
 
 
 _NO_PRICES = 'needs to know what an SMS costs; add prices to the providers, e.g. prices: {"7": 3.5, "": 20}'
+
+
+def _heartbeat_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, ...]) -> Iterator[tuple[Key, str]]:
+    logins = {account.login: account for account in accounts}
+    for name, beat in settings.heartbeat.items():
+        key = ("heartbeat", name)
+        for fault in map(_number_fault, beat.to):
+            if fault:
+                yield (*key, "to"), fault
+        if (account := logins.get(beat.account)) is None:
+            yield (*key, "account"), f'"{beat.account}" is no account; one of {", ".join(logins)}'
+        elif not beat.originator and len([one for one in account.originators if one != "*"]) != 1:
+            yield (*key, "originator"), f'missing: "{beat.account}" has not exactly one; add it'
+        if beat.originator and not originator.is_wellformed(beat.originator):
+            yield (*key, "originator"), f'"{beat.originator[:30]}": at most 11 letters and digits, or at most 15 digits'
 
 
 def _route_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
@@ -469,10 +490,16 @@ def _number_faults(key: Key, account: AccountSettings) -> Iterator[tuple[Key, st
         fields.append((("phone",), (account.phone,)))
     for field, values in fields:
         for value in values:
-            try:
-                numbers.parse(value)
-            except Refused:
-                yield (*key, *field), f'"{value[:20]}" is no phone number; write it with the country code: 79101234567'
+            if fault := _number_fault(value):
+                yield (*key, *field), fault
+
+
+def _number_fault(value: str) -> str:
+    try:
+        numbers.parse(value)
+    except Refused:
+        return f'"{value[:20]}" is no phone number; write it with the country code: 79101234567'
+    return ""
 
 
 # ── into the domain ──────────────────────────────────────────────────────────────────────────
@@ -539,6 +566,20 @@ def _route(route: RouteSettings) -> Route:
         hours=hours,
         order=Order(route.order or ("weighted" if any(route.providers.values()) else "listed")),
         weights=weights,
+    )
+
+
+def _heartbeat(name: str, beat: HeartbeatSettings) -> Heartbeat:
+    return Heartbeat(
+        name=name,
+        account=beat.account,
+        to=tuple(map(numbers.parse, beat.to)),
+        originator=beat.originator,
+        minutes=tuple(int(at[:2]) * 60 + int(at[3:]) for at in beat.at),
+        days=frozenset[int]().union(*map(weekdays, beat.days)),
+        zone=zone(beat.timezone),
+        text=beat.text,
+        within_s=beat.within,
     )
 
 
@@ -634,6 +675,7 @@ def _account(account: AccountSettings, language: str, house: HouseLimitSettings,
         incoming_mail=account.incoming.mail if account.incoming else None,
         resends_uncertain=account.on_uncertain == "resend",
         texts=_texts(account),
+        storm=StormRule(storm.over, storm.within, storm.every) if (storm := account.storm) else None,
         language=account.language or language,
     )
 

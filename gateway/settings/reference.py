@@ -24,8 +24,8 @@ runs as it is: `email2sms serve --config config/gateway.yaml`. `email2sms check-
 - A key that is unknown or stands twice is an error. A key without a value means the default.
 - `${NAME}` is replaced by the environment variable. Every secret also takes `…_file`: the file's first line.
 - Times are seconds, or carry a unit: `30s`, `10m`, `24h`, `7d`.
-- HUP (`systemctl reload`) applies accounts, dialects, routes, destinations and limits, all or nothing; the rest needs a
-  restart.
+- HUP (`systemctl reload`) applies accounts, dialects, routes, destinations, limits and heartbeats, all or nothing; the
+  rest needs a restart.
 """
 
 

@@ -506,6 +506,60 @@ class HouseLimitSettings(NumberLimitSettings):
     quiet: QuietSettings | None = Field(None, description="For accounts that have none of their own.")
 
 
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def weekdays(value: str) -> frozenset[int]:
+    """``mon`` or ``mon-fri`` as numbers, 0 is Monday. Raises ``ValueError``."""
+    first, _, last = value.lower().partition("-")
+    if first not in _DAYS or (last or first) not in _DAYS:
+        raise ValueError(f"no days; give one of {', '.join(_DAYS)}, or several such as mon-fri")
+    start, end = _DAYS.index(first), _DAYS.index(last or first)
+    return frozenset((start + step) % 7 for step in range((end - start) % 7 + 1))
+
+
+def _days(value: str) -> str:
+    weekdays(value)
+    return value
+
+
+def _time_of_day(value: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value, re.ASCII):
+        raise ValueError('give a time such as "09:00"')
+    return value
+
+
+def _heartbeat_text(value: str) -> str:
+    try:
+        value.format(time="", date="", queue=0, host="")
+    except (LookupError, ValueError, AttributeError):
+        raise ValueError("only {time}, {date}, {queue} and {host} may stand in braces") from None
+    return value
+
+
+class HeartbeatSettings(Strict):
+    """An SMS at set times that proves the whole way, by its name. When its receipt does not come, the log has an alert;
+    the account's webhook hears of each. Described in `deploy/alerts.md`."""
+
+    account: str = Field(min_length=1, description="Whose limits, route and webhook.")
+    to: OneOrMore[Name] = Field(min_length=1, description="Phone number, one or a list.")
+    originator: str = Field("", description="Default: the account's only one.")
+    at: OneOrMore[Annotated[str, AfterValidator(_time_of_day)]] = Field(
+        min_length=1, description='`"09:00"`, one or a list, in quotes.'
+    )
+    days: OneOrMore[Annotated[str, AfterValidator(_days)]] = Field(
+        ("mon-sun",), min_length=1, description="`mon-fri`, or a list such as `[mon, wed, sat-sun]`."
+    )
+    timezone: TimeZone = Field("UTC", description="Of the times: `Europe/Moscow`.")
+    text: Annotated[str, AfterValidator(_heartbeat_text)] = Field(
+        "",
+        max_length=500,
+        description="May name {time}, {date}, {queue} (SMS that wait) and {host}. Default: in the account's language, "
+        "`email2sms OK {time}, queue {queue}`.",
+    )
+    within: Seconds = Field(600, gt=0, description="How long its receipt may take.")
+
+
 class GatewaySettings(Strict):
     """``gateway.yaml``."""
 
@@ -522,6 +576,7 @@ class GatewaySettings(Strict):
     dns: DnsSettings = DnsSettings.model_construct()
     relay: RelaySettings = RelaySettings.model_construct()
     retention: RetentionSettings = RetentionSettings.model_construct()
+    heartbeat: dict[str, HeartbeatSettings] = Field(default_factory=dict, description="Heartbeats by name.")
     console: ConsoleSettings | None = None
     callbacks: CallbacksSettings | None = None
     log: LogSettings = LogSettings.model_construct()
@@ -592,6 +647,20 @@ class TextSettings(Strict):
     )
 
 
+class StormSettings(Strict):
+    """Alike SMS beyond a rate become one, "×37". Letters matter, figures do not: never for an account that sends
+    one-time codes. Described in `deploy/alerts.md`."""
+
+    over: int = Field(5, ge=1, description="So many alike SMS to one number go out as they are.")
+    within: Seconds = Field(600, gt=0, description="Counted from the first of them.")
+    every: Seconds = Field(
+        600,
+        gt=0,
+        le=6 * 3600,
+        description="Of the further ones, one SMS at the end of each such time, until none come.",
+    )
+
+
 class WebhookSettings(Strict):
     """A program of yours that hears what becomes of each SMS. Described in `deploy/README.md`."""
 
@@ -646,6 +715,7 @@ class AccountSettings(Strict):
         "says that it was delivered.",
     )
     text: TextSettings = TextSettings.model_construct()
+    storm: StormSettings | None = None
     webhook: WebhookSettings | None = None
     incoming: IncomingSettings | None = None
     on_uncertain: Literal["keep", "resend"] = Field(

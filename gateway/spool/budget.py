@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.model import Accepted, Burst, Cap, NumberCaps
+from gateway.model import Accepted, Burst, Cap, Job, NumberCaps
 from gateway.sms.numbers import mask
 from gateway.spool import holds
 from gateway.spool.engine import insert_missing
@@ -74,11 +74,16 @@ class Budget:
             found = {(row.account, row.period): row.jobs for row in self._connection.execute(query)}
         return found
 
-    def spend(self, accepted: Accepted | None) -> Refusal | None:
-        """Use it up, or say which cap it would pass; then nothing of it is used."""
-        if accepted is None or not accepted.jobs:
+    def spend(self, accepted: Accepted | None, spared: Sequence[Job] = ()) -> Refusal | None:
+        """Use it up, or say which cap it would pass; then nothing of it is used. What an alarm storm gathers
+        (``spared``) uses up nothing: the SMS that tells of it does. Of a mail that is gathered in part, the caps of
+        the gateway and of money count all."""
+        if accepted is None or len(spared) == len(accepted.jobs):
             return None
-        caps = self._caps[id(accepted)]
+        whole, caps = id(accepted), self._caps[id(accepted)]
+        if spared:
+            accepted = replace(accepted, jobs=tuple(job for job in accepted.jobs if job not in spared))
+            caps = _caps(accepted)
         for cap in caps:
             used = self._used[cap.key]
             if cap.limit is not None and used + cap.wanted > cap.limit:
@@ -88,7 +93,7 @@ class Budget:
         for cap in caps:
             self._count(cap, accepted.account)
         if accepted.burst is not None:
-            self._watch(accepted, accepted.burst)
+            self._watch(accepted, accepted.burst, whole)
         return None
 
     def _count(self, cap: Cap, account: str) -> None:
@@ -104,7 +109,7 @@ class Budget:
             }
             self._alerts.append(Alert("cap.nearly_used", values))
 
-    def _watch(self, accepted: Accepted, burst: Burst) -> None:
+    def _watch(self, accepted: Accepted, burst: Burst, mail: int) -> None:
         self._used[burst.key] += len(accepted.jobs)
         if self._used[burst.key] > burst.above and accepted.account not in self._on_hold:
             why = f"{holds.KEPT}: more than {burst.above} SMS in {burst.minutes} minutes"
@@ -113,7 +118,7 @@ class Budget:
             told: dict[str, str | int] = {"account": accepted.account, "above": burst.above, "minutes": burst.minutes}
             self._alerts.append(Alert("account.held", told))
         if why := self._on_hold.get(accepted.account, ""):
-            self._held[id(accepted)] = why
+            self._held[mail] = why
 
     def held(self, accepted: Accepted | None) -> str:
         """Why the jobs of this mail do not go out; empty: they do."""

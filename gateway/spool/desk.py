@@ -35,6 +35,8 @@ class JobRow:
     expires_at: float
     attempt: int
     provider_id: str | None
+    gathered: bool = False
+    """By an alarm storm, of which one SMS will tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ def job_row(row: Row[Any]) -> JobRow:
         expires_at=row.expires_at,
         attempt=row.attempt,
         provider_id=row.provider_id,
+        gathered=row.storm is not None and row.state == State.HELD.value,
     )
 
 
@@ -128,7 +131,13 @@ def apply(connection: Connection, job_id: str, event: Event, now: float) -> Stat
     due_at = now if state is State.QUEUED else None
     if event is Event.RELEASE:
         due_at = max(now, row.not_before or now)
-    changes: dict[str, Any] = {"state": state.value, "due_at": due_at, "updated_at": now, "why": f"{event.value}"}
+    changes: dict[str, Any] = {
+        "state": state.value,
+        "due_at": due_at,
+        "updated_at": now,
+        "why": f"{event.value}",
+        "storm": None,
+    }
     if event is Event.RETRY:
         # The validity starts anew: somebody wants it sent now. The fence voids a call still in flight.
         changes |= {

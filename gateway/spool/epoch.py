@@ -6,11 +6,11 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, text, update
 
 from gateway.lifecycle import Event, State, sources
 from gateway.spool.engine import insert_missing
-from gateway.spool.schema import epoch, jobs
+from gateway.spool.schema import epoch, jobs, storms
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ def advance(connection: Connection, at_least: int = 0) -> Epoch:
 def hold_all(connection: Connection, now: float) -> int:
     """Nothing goes out before somebody has looked. How many jobs there are."""
     waiting = [state.value for state in sources(Event.HOLD)]
-    return connection.execute(
-        update(jobs)
-        .where(jobs.c.state.in_(waiting))
-        .values(state=State.HELD.value, due_at=None, updated_at=now, why=RESTORED)
-    ).rowcount
+    held = {"state": State.HELD.value, "due_at": None, "updated_at": now, "why": RESTORED, "storm": None}
+    connection.execute(delete(storms))
+    by_storms = (text("storm IS NOT NULL"), jobs.c.state == State.HELD.value)
+    gathered = connection.execute(update(jobs).where(*by_storms).values(held)).rowcount
+    return gathered + connection.execute(update(jobs).where(jobs.c.state.in_(waiting)).values(held)).rowcount
 
 
 RESTORED = "the store was restored from a backup: this SMS may have been sent since; release or cancel it"

@@ -90,7 +90,12 @@ def keep_back(connection: Connection, rows: Sequence[Row[Any]], now: float) -> l
 
 def release(connection: Connection, account: str, now: float, *, every: bool) -> int:
     """Jobs of the account that are held for it, or ``every`` held one, are queued again: at most ``AT_ONCE``."""
-    mine = [jobs.c.state == State.HELD.value, jobs.c.account == account, jobs.c.text.is_not(None)]
+    mine = [
+        jobs.c.state == State.HELD.value,
+        jobs.c.account == account,
+        jobs.c.text.is_not(None),
+        jobs.c.storm.is_(None),
+    ]
     if not every:
         mine.append(jobs.c.why.like(f"{KEPT}%"))
     found = select(jobs.c.id, jobs.c.mail_id, jobs.c.provider).where(*mine).order_by(jobs.c.id)

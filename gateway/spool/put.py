@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -14,6 +14,7 @@ from gateway.model import Accepted, Channel, Dropped, Envelope, Job, Note
 from gateway.spool.budget import Alert, Budget
 from gateway.spool.engine import announce
 from gateway.spool.schema import jobs, mails, outbox, trail
+from gateway.spool.storms import GATHERED, Counts
 from gateway.spool.trail import trail_row
 from gateway.verdicts import Refusal
 
@@ -58,6 +59,7 @@ class Put:
 def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
     """Store a batch of mails with their jobs, trails, usage and replies."""
     seen = _known(connection, items)
+    storms = _Storms(connection, items)
     budget = Budget(connection, [item for item in items if item.dedup_key not in seen])
     results: list[Put] = []
     stored: list[StoredMail] = []
@@ -68,9 +70,10 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
             results.append(Put(first, duplicate=True))
             note = Note("door", "DUPLICATE: came again, not sent twice", {"peer": item.envelope.peer})
             again.append(trail_row(first, None, item.envelope.received_at, (note,)))
-        elif (refusal := budget.spend(item.accepted)) is not None:
+        elif (refusal := budget.spend(item.accepted, storms.spared(item))) is not None:
             results.append(Put(item.envelope.queue_id, refusal=refusal))
         else:
+            item = storms.counted(item)  # noqa: PLW2901
             if item.dedup_key:
                 seen[item.dedup_key] = item.envelope.queue_id
             results.append(Put(item.envelope.queue_id, alerts=budget.alerts()))
@@ -80,12 +83,13 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
         connection.execute(insert(trail), again)
     if stored:
         connection.execute(insert(mails), [_mail_row(item) for item in stored])
-        if rows := [row for item in stored for row in _job_rows(item, budget.held(item.accepted))]:
+        if rows := [row for item in stored for row in _job_rows(item, budget.held(item.accepted), storms.gathered)]:
             connection.execute(insert(jobs), rows)
         story = [trail_row(i.envelope.queue_id, None, i.envelope.received_at, _notes(i, budget)) for i in stored]
         connection.execute(insert(trail), story)
         if rows := [row for item in stored for row in _outbox_rows(item)]:
             connection.execute(insert(outbox), rows)
+        storms.record()
         for provider in {job.route[0] for item in stored if item.accepted for job in item.accepted.jobs}:
             announce(connection, provider)
     return results
@@ -110,6 +114,48 @@ def _known(connection: Connection, items: Sequence[StoredMail]) -> dict[bytes, s
     return {row.dedup_key: row.id for row in found if row.received_at > since[row.dedup_key]}
 
 
+# ── alarm storms ─────────────────────────────────────────────────────────────────────────────
+
+
+class _Storms:
+    """Which jobs of a batch are gathered instead of sent."""
+
+    def __init__(self, connection: Connection, items: Sequence[StoredMail]) -> None:
+        self.gathered: dict[str, float] = {}
+        """Job ids, and how much longer they may wait."""
+        self._counts = Counts(
+            connection,
+            [
+                (i.accepted.account, i.envelope.received_at, i.accepted.storm, job)
+                for i in items
+                if i.accepted and i.accepted.storm
+                for job in i.accepted.jobs
+                if job.storm
+            ],
+        )
+
+    def spared(self, item: StoredMail) -> list[Job]:
+        accepted, at = item.accepted, item.envelope.received_at
+        if accepted is None or (rule := accepted.storm) is None:
+            return []
+        return [job for job in accepted.jobs if self._counts.gathers(job, at, rule)]
+
+    def counted(self, item: StoredMail) -> StoredMail:
+        """With a note in its trail, if something of it is gathered."""
+        accepted = item.accepted
+        if accepted is None or (rule := accepted.storm) is None:
+            return item
+        spared = self.spared(item)
+        self.gathered |= {job.id: rule.every_s for job in spared}
+        for job in accepted.jobs:
+            self._counts.count(job, item.envelope.received_at, rule)
+        note = Note("storm", "gathered: many alike before it", {"jobs": len(spared)})
+        return replace(item, notes=(*item.notes, note)) if spared else item
+
+    def record(self) -> None:
+        self._counts.record()
+
+
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -118,7 +164,8 @@ def fingerprint(*identity: str) -> bytes:
     return hashlib.blake2b("\0".join(identity).encode(), digest_size=16).digest()
 
 
-def _identity(job: Job) -> tuple[str, ...]:
+def identity(job: Job) -> tuple[str, ...]:
+    """What a provider tells requests apart by."""
     usual = (job.originator, job.destination, job.text)
     return usual if job.channel is Channel.SMS else (*usual, job.channel.value, job.detail)
 
@@ -162,13 +209,17 @@ def _notes(item: StoredMail, budget: Budget) -> tuple[Note, ...]:
     return (*item.notes, Note("policy", "held", {"why": why})) if why else item.notes
 
 
-def _job_rows(item: StoredMail, held: str) -> list[dict[str, Any]]:
+def _job_rows(item: StoredMail, held: str, gathered: Mapping[str, float]) -> list[dict[str, Any]]:
     """``held``: why nothing goes out before somebody has looked; empty: it does."""
     if item.accepted is None:
         return []
     rows = [_queued_row(job) for job in item.accepted.jobs]
     if held:
         rows = [{**row, "state": State.HELD.value, "due_at": None, "why": held} for row in rows]
+    for row, job in zip(rows, item.accepted.jobs, strict=True):
+        if (longer_s := gathered.get(job.id)) is not None:
+            waiting = {"state": State.HELD.value, "due_at": None, "why": GATHERED, "storm": job.storm}
+            row.update(waiting, expires_at=job.expires_at + longer_s)
     for number, drop in enumerate(item.accepted.dropped, start=len(rows) + 1):
         rows.append(_dropped_row(item, drop, f"{item.envelope.queue_id}-{number}"))
     return rows
@@ -192,7 +243,7 @@ def _queued_row(job: Job) -> dict[str, Any]:
         "updated_at": job.created_at,
         "expires_at": job.expires_at,
         "due_at": job.created_at if job.due_at is None else job.due_at,
-        "fingerprint": fingerprint(*_identity(job)),
+        "fingerprint": fingerprint(*identity(job)),
         "channel": job.channel.value,
         "extras": _extras(job),
         "not_before": job.due_at,
@@ -200,6 +251,7 @@ def _queued_row(job: Job) -> dict[str, Any]:
         "why": "",
         "reason": None,
         "reason_values": None,
+        "storm": None,
     }
 
 
@@ -231,6 +283,7 @@ def _dropped_row(item: StoredMail, drop: Dropped, job_id: str) -> dict[str, Any]
         "why": "refused before sending",
         "reason": drop.refusal.reason.key,
         "reason_values": dict(drop.refusal.values),
+        "storm": None,
     }
 
 

@@ -13,7 +13,7 @@ from gateway.spool import hooks
 from gateway.spool.claims import job_of
 from gateway.spool.engine import announce
 from gateway.spool.outbox import ask_for_reports
-from gateway.spool.schema import OPEN, attempts, jobs, providers, trail
+from gateway.spool.schema import OPEN, attempts, jobs, providers, storms, trail
 from gateway.spool.settle import FINISH
 from gateway.spool.trail import trail_row
 from gateway.verdicts import ANSWER_LOST, Refusal
@@ -120,6 +120,8 @@ def hasten(connection: Connection, now: float, by_s: float) -> None:
     scheduled = and_(jobs.c.not_before.is_not(None), jobs.c.not_before == jobs.c.due_at)
     late = and_(text(OPEN), jobs.c.due_at > now, not_(scheduled))
     connection.execute(update(jobs).where(late).values(due_at=jobs.c.due_at - by_s))
+    earlier = {"due_at": storms.c.due_at - by_s, "since": storms.c.since - by_s}
+    connection.execute(update(storms).where(storms.c.since > now).values(earlier))
 
 
 def reroute(connection: Connection, provider: str, now: float) -> list[str]:

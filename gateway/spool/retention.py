@@ -12,6 +12,7 @@ from gateway.spool.schema import (
     WITH_COPY,
     WITH_TEXT,
     attempts,
+    heartbeats,
     hooks,
     incoming,
     jobs,
@@ -60,6 +61,7 @@ def delete_records(connection: Connection, before: float) -> int:
     connection.execute(delete(incoming).where(incoming.c.received_at < before))
     day = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%d")
     connection.execute(delete(usage).where(usage.c.period < day))
+    connection.execute(delete(heartbeats).where(heartbeats.c.at < before))
     return len(ids)
 
 

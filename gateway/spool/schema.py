@@ -117,6 +117,7 @@ jobs = Table(
     Column("poll_at", Float),  # when to ask the provider what became of it
     Column("cost", String),  # as the provider wrote it
     Column("result", _OptionalJSON),  # what the last receipt said besides the state
+    Column("storm", LargeBinary),  # gathered into this storm, as long as no SMS has told of it
     Index("jobs_mail", "mail_id"),
     Index("jobs_poll", "provider", "poll_at", **_where(ASKABLE)),
     Index("jobs_created", "created_at"),
@@ -126,6 +127,7 @@ jobs = Table(
     Index("jobs_provider_id", "provider_id", **_where("provider_id IS NOT NULL")),
     Index("jobs_due", "provider", "state", "due_at", **_where("due_at IS NOT NULL")),
     Index("jobs_open", "state", "expires_at", **_where(OPEN)),
+    Index("jobs_storm", "storm", "created_at", **_where("storm IS NOT NULL")),
     postgresql_with=_VACUUM_AS_A_QUEUE,
 )
 
@@ -262,6 +264,34 @@ holds = Table(
     Column("refuses", Boolean, nullable=False),
 )
 """What sends nothing until an operator resumes it."""
+
+storms = Table(
+    "storms",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),  # policy.storms.key
+    Column("account", String, nullable=False),
+    Column("sent", Integer, nullable=False),  # alike SMS that went out as they are
+    Column("gathers", Boolean, nullable=False),  # there is a storm
+    Column("since", Float, nullable=False),  # of this count, or of what is gathered
+    Column("due_at", Float, nullable=False),  # the count is over, or the gathered ones are told of
+    Index("storms_due", "due_at"),
+    postgresql_with=_VACUUM_AS_A_QUEUE,
+)
+"""What is counted against alarm storms; a row is gone as soon as its time is over."""
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("at", Float, primary_key=True, autoincrement=False),  # when it was to go out: once over all processes
+    Column("account", String, nullable=False),
+    Column("mail_id", String),
+    Column("state", String, nullable=False),  # waiting, ok, failed
+    Column("why", String, nullable=False, server_default=""),
+    Column("deadline", Float, nullable=False),  # of its receipt
+    Column("finished_at", Float),
+    Index("heartbeats_waiting", "state", **_where("state = 'waiting'")),
+)
 
 providers = Table(
     "providers",

@@ -316,3 +316,53 @@ def test_checks_whose_libraries_are_not_installed(tmp_path: Path, monkeypatch: p
 def test_a_public_listener_that_examines_mails_may_start(tmp_path: Path) -> None:
     for how in ("verify: [dkim]", "authentication_results: {authserv_id: mx, peers: [192.0.2.1]}"):
         assert load(write(tmp_path, GOOD.replace('trust: ["127.0.0.0/8"]', how))).senders["lan"]
+
+
+BEAT = 'heartbeat: {ops: {account: test_user, to: "79101234567", at: "09:00"}}\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('at: "09:00"', 'at: "9:00"', 'heartbeat.ops.at: "9:00": give a time such as'),
+        ('at: "09:00"', "at: 9:00", 'heartbeat.ops.at: "9:00": give a time such as'),
+        ('to: "79101234567"', 'to: "12"', 'heartbeat.ops.to: "12" is no phone number'),
+        ("test_user", "nobody", 'heartbeat.ops.account: "nobody" is no account; one of test_user'),
+        ('at: "09:00"', 'at: "09:00", days: mon-fry', 'heartbeat.ops.days: "mon-fry": no days; give one of mon'),
+        (
+            'at: "09:00"',
+            'at: "09:00", text: "{queu}"',
+            'heartbeat.ops.text: "{queu}": only {time}, {date}, {queue} and {host}',
+        ),
+        (
+            'at: "09:00"',
+            'at: "09:00", originator: "a b c d e f g h"',
+            'heartbeat.ops.originator: "a b c d e f g h": at most 11 letters',
+        ),
+    ],
+)
+def test_heartbeats(tmp_path: Path, old: str, new: str, words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(write(tmp_path, GOOD + BEAT.replace(old, new)))
+    assert f"gateway.yaml:12: {words}" in str(error.value)
+
+
+def test_a_heartbeat_needs_an_originator(tmp_path: Path) -> None:
+    accounts = ACCOUNTS.replace('"My Bank"', '"My Bank", "Other"')
+    with pytest.raises(ConfigError, match='originator: missing: "test_user" has not exactly one; add it'):
+        load(write(tmp_path, GOOD + BEAT, accounts))
+
+
+@pytest.mark.parametrize(
+    ("storm", "words"),
+    [
+        ("{over: 0}", 'accounts[0].storm.over: "0": expected greater than or equal to 1'),
+        ("{every: 7h}", 'accounts[0].storm.every: "7h": expected less than or equal to 21600'),
+        ("{within: 0}", 'accounts[0].storm.within: "0": expected greater than 0'),
+        ("{rate: 5}", "accounts[0].storm.rate: unknown key"),
+    ],
+)
+def test_storms(tmp_path: Path, storm: str, words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(write(tmp_path, accounts=f"{ACCOUNTS}    storm: {storm}\n"))
+    assert f"accounts.yaml:7: {words}" in str(error.value)

@@ -236,3 +236,17 @@ async def test_the_log_holds_no_secret_and_no_number(tmp_path: Path) -> None:
         assert secret not in raw
     for secret in ("qwerty12", "canary99", "0a1b2c", "verysecret"):
         assert secret.encode() not in stored
+
+
+async def test_a_heartbeat_at_once(tmp_path: Path) -> None:
+    section = {"ops": {"account": "test_user", "to": "79101234567", "at": "09:00", "timezone": "Europe/Moscow"}}
+    config = str(write_config(tmp_path, {"heartbeat": section}))
+    code, out, _ = await command("heartbeat", "now", "ops", "--json", "--config", config)
+    (sent,) = json.loads(out)
+    assert (code, sent["name"], sent["state"]) == (0, "ops", "waiting")
+    code, out, _ = await command("heartbeat", "list", "--json", "--config", config)
+    (listed,) = json.loads(out)
+    assert (listed["to"], listed["at"], listed["timezone"]) == (["7910***4567"], ["09:00"], "Europe/Moscow")
+    assert [beat["mail_id"] for beat in listed["last"]] == [sent["mail_id"]]
+    code, _, err = await command("heartbeat", "now", "opps", "--config", config)
+    assert (code, err.strip()) == (64, "no such heartbeat; known: ops")

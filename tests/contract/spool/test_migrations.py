@@ -70,7 +70,7 @@ async def test_a_queue_is_vacuumed_by_what_went_through_it(store: Store) -> None
         if (options := table.dialect_options["postgresql"]["with"])
     }
     assert made == meant
-    assert {"jobs", "outbox"} == meant.keys()
+    assert {"jobs", "outbox", "storms"} == meant.keys()
 
 
 async def test_reopening_changes_nothing(store: Store, url: str) -> None:
