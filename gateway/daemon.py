@@ -84,8 +84,6 @@ class Daemon:
         self._receipts = Receipts(self.store, Mailroom(lambda: self._configuration, self.store))
         self._upstreams = {name: self._upstream(name) for name in settings.providers}
         self._workers = {name: self._worker(name) for name in settings.providers}
-        self._credentials = Credentials()
-        self.intake = Intake(self._configuration, self.store, self._credentials, self._wake)
         budget, tls = Budget(settings.server.max_buffered), self._configuration.tls
         self.listeners = [
             Listener(listener, self.intake, settings.server.hostname, tls.get(listener.name), budget)
@@ -114,8 +112,10 @@ class Daemon:
         """Open, and take over from the dead, before anything goes out."""
         alone = self._sockets is None and self._configuration.store_is_embedded
         self.store = await open_store(self._configuration, exclusive=alone)
+        self._credentials = Credentials()
+        self.intake = Intake(self._configuration, self.store, self._credentials, self._wake)
         self._memory = Memory(self._configuration.epoch_file, self.store)
-        self._presence = Presence(self.store, lambda: self._configuration.digest)
+        self._presence = Presence(self.store, lambda: self._configuration.digest, follow=self.intake.bans.follow)
         try:
             if alone:
                 await bury_all(self.store, time.time())

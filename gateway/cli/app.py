@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from gateway import __version__
-from gateway.cli import accounts, configure, demo, mails, providers, queue, routing, serve, texts
+from gateway.cli import accounts, bans, configure, demo, mails, providers, queue, routing, serve, texts
 
 app = typer.Typer(
     name="email2sms",
@@ -43,3 +43,4 @@ app.command()(routing.route)
 app.add_typer(queue.app, name="queue")
 app.add_typer(providers.app, name="provider")
 app.add_typer(accounts.app, name="account")
+app.add_typer(bans.app, name="bans")

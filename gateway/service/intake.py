@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 import structlog
 
 from gateway.model import Accepted, Door, Dropped, Envelope, Password
+from gateway.policy.guessing import Attempt
 from gateway.replies.guard import why_silent
 from gateway.replies.wording import smtp_line
+from gateway.service.bans import Bans
 from gateway.service.credentials import Credentials
 from gateway.service.ids import queue_id
 from gateway.service.judge import Case, dialect_of, judge, recipient_refusal
@@ -21,7 +23,7 @@ from gateway.settings.load import Configuration
 from gateway.spool.engine import cause, is_full
 from gateway.spool.put import Put, StoredMail
 from gateway.spool.store import Store
-from gateway.verdicts import STORE_FULL, Kind, Refusal
+from gateway.verdicts import CREDENTIALS_WRONG, STORE_FULL, Kind, Refusal
 
 log = structlog.get_logger()
 
@@ -69,6 +71,7 @@ class Intake:
         self._credentials = credentials
         self._wake = wake
         self._clock = clock
+        self.bans = Bans(store, lambda: self.configuration, clock)
         self._full = False
         self._confirming: set[asyncio.Task[None]] = set()
 
@@ -99,25 +102,40 @@ class Intake:
             log.error("store.nearly_full", alert=True)
         return smtp_line(Refusal(STORE_FULL))
 
+    def knows(self, login: str) -> bool:
+        """Whether there is an account of that login."""
+        return self.configuration.directory.knows(login)
+
     def dialect_name(self, recipient: str) -> str:
         """A mail goes to recipients of one dialect; the door sends clients away with others."""
         dialect = dialect_of(recipient, self.configuration.dialects)
         return dialect.name if dialect else ""
 
-    async def login(self, login: str, password: str) -> bool:
-        """SMTP AUTH. Raises ``Refused`` (a temporary fault) when too many clients log in at once."""
-        credential = Password(login, password)
-        return await self._credentials.prove(self.configuration.directory.claimed(credential), credential)
+    async def login(self, login: str, password: str, peer: str = "", *, trusted: bool = True) -> bool:
+        """SMTP AUTH. A stranger who is wrong waits here for a while.
+
+        Raises ``Refused`` when too many clients log in at once, and when there was too much guessing.
+        """
+        credential, directory = Password(login, password), self.configuration.directory
+        attempt = Attempt(login, peer, trusted or directory.is_home(peer))
+        self.bans.let_try(attempt)
+        source = "" if attempt.at_home else peer
+        proven = await self._credentials.prove(directory.claimed(credential), credential, source)
+        if not proven:
+            await asyncio.sleep(await self.bans.failed(attempt))
+        return proven
 
     async def explain(self, envelope: Envelope, raw: bytes) -> Case:
         """What would happen with this mail."""
-        return await judge(envelope, raw, self.configuration, self._credentials)
+        return await judge(envelope, raw, self.configuration, self._credentials, self.bans)
 
     async def accept(self, envelope: Envelope, raw: bytes) -> Answer:
         """Judge, commit, answer. Any exception means: nothing is known to be stored, the client keeps the mail."""
         case = await self.explain(envelope, raw)
         answer_to = self._answer_to(case)
         refusal = case.refusal or _nothing_left(case.accepted)
+        if refusal is not None and refusal.reason is CREDENTIALS_WRONG and case.attempt is not None:
+            await asyncio.sleep(await self.bans.failed(case.attempt))
         if refusal is not None and not (envelope.answer_by_mail and answer_to and refusal.verdict.kind is Kind.REFUSE):
             _log_refused(case, refusal, "dialogue")
             return Answer(envelope.queue_id, refusal)

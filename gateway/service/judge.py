@@ -12,10 +12,12 @@ from typing import ParamSpec, TypeVar
 
 from gateway.dialects import Dialect, split_address
 from gateway.mail.read import OpenedMail, open_mail, read
-from gateway.model import Accepted, Envelope, Note, ReceivedEmail, Submission
+from gateway.model import Accepted, ApiKey, Credential, Door, Envelope, Note, Password, ReceivedEmail, Submission
 from gateway.policy import checks
-from gateway.policy.accounts import Account
+from gateway.policy.accounts import Account, Directory
 from gateway.policy.decide import decide
+from gateway.policy.guessing import Attempt
+from gateway.service.bans import Bans
 from gateway.service.credentials import Credentials
 from gateway.settings.load import Configuration
 from gateway.sms import numbers
@@ -39,6 +41,8 @@ class Case:
     submission: Submission | None = None
     account: Account | None = None
     verified: str = ""
+    attempt: Attempt | None = None
+    """To guess a secret, perhaps."""
     accepted: Accepted | None = None
     refusal: Refusal | None = None
     early_notes: list[Note] = field(default_factory=list)
@@ -86,19 +90,26 @@ def recipient_refusal(recipient: str, configuration: Configuration, *, early: bo
     return None
 
 
-async def judge(envelope: Envelope, raw: bytes, configuration: Configuration, credentials: Credentials) -> Case:
-    """Steps 2 to 10. A refusal ends in ``Case.refusal``; anything else that is raised is a fault of ours."""
+async def judge(
+    envelope: Envelope, raw: bytes, configuration: Configuration, credentials: Credentials, bans: Bans | None = None
+) -> Case:
+    """Steps 2 to 10. A refusal ends in ``Case.refusal``; anything else that is raised is a fault of ours.
+
+    ``bans``: who guesses is not heard.
+    """
     case = Case(envelope)
     case.early_notes.append(_arrival(envelope, len(raw)))
     try:
-        await _steps(case, raw, configuration, credentials)
+        await _steps(case, raw, configuration, credentials, bans)
     except Refused as refused:
         case.refusal = refused.refusal
         case.verified = case.verified or _verified(case, configuration)
     return case
 
 
-async def _steps(case: Case, raw: bytes, configuration: Configuration, credentials: Credentials) -> None:
+async def _steps(
+    case: Case, raw: bytes, configuration: Configuration, credentials: Credentials, bans: Bans | None
+) -> None:
     envelope, directory = case.envelope, configuration.directory
     case.opened = await _maybe_in_thread(len(raw), open_mail, raw)
     checks.sender_is_somebodys(envelope, case.opened.from_addresses, directory)
@@ -109,7 +120,11 @@ async def _steps(case: Case, raw: bytes, configuration: Configuration, credentia
     case.verified = checks.verified_by(envelope, case.account)
     checks.sender_is_verified(envelope, submission, case.verified)
     checks.password_fits(submission)
-    proven = await credentials.prove(case.account, submission.credential)
+    case.attempt = attempt = _attempt(envelope, submission.credential, directory, case.verified)
+    if bans is not None and attempt is not None:
+        bans.let_try(attempt)
+    source = attempt.peer if attempt is not None and not attempt.at_home else ""
+    proven = await credentials.prove(case.account, submission.credential, source)
     account = checks.account_is_proven(case.account, proven)
     checks.sender_is_the_accounts(envelope, case.mail.from_addresses, account)
     case.accepted = decide(envelope, submission, account, case.verified, configuration.house)
@@ -125,6 +140,14 @@ def _common_dialect(recipients: Sequence[str], dialects: Sequence[Dialect]) -> D
     if dialect is None or len(found) > 1:  # the SMTP door lets no such mail in; a pipe might
         raise Refused(RELAY_DENIED)
     return dialect
+
+
+def _attempt(envelope: Envelope, credential: Credential, directory: Directory, verified: str) -> Attempt | None:
+    """A secret in a mail is a login. The door counts it when it is wrong."""
+    if not isinstance(credential, Password | ApiKey):
+        return None
+    at_home = envelope.trusted or envelope.door in (Door.PIPE, Door.CLI) or directory.is_home(envelope.peer)
+    return Attempt(credential.login or "", envelope.peer, at_home, envelope.reverse_path if verified else "")
 
 
 def _verified(case: Case, configuration: Configuration) -> str:

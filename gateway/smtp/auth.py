@@ -72,7 +72,7 @@ class AuthConnection(Connection):
     async def _prove(self, given: LoginPassword) -> None:
         try:
             login, password = given.login.decode("utf-8"), given.password.decode("utf-8")
-            proven = await self._terms.intake.login(login, password)
+            proven = await self._terms.intake.login(login, password, self._peer, trusted=self._trusted)
         except UnicodeDecodeError:
             proven, login = False, "?"
         except Refused as refused:

@@ -14,6 +14,7 @@ from gateway.service.intake import Intake
 from gateway.settings.schema import ListenerSettings, host_and_port
 from gateway.smtp.connection import Connection, Terms
 from gateway.smtp.limits import Budget, Connections
+from gateway.smtp.proxy import Encryption, ProxiedServer
 from gateway.smtp.session import Session
 
 BACKLOG = 1024
@@ -39,7 +40,7 @@ class Listener:
         self.settings = settings
         self._connections = Connections(settings.max_connections, settings.max_connections_per_client)
         self._terms = Terms(settings, intake, hostname, tls, self._connections, budget)
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | ProxiedServer] = []
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, bound: list[socket.socket] | None = None) -> None:
@@ -48,13 +49,17 @@ class Listener:
         tls = self.settings.tls
         implicit = self._terms.tls if tls is not None and tls.mode == "implicit" else None
 
-        def session() -> Session:
-            return Session(self._terms, loop)
+        def session(client: str | None = None) -> Session:
+            return Session(self._terms, loop, client)
 
         # A client that opens TLS and stops counts as no connection yet, so it gets less time than others.
         patience_s = min(HANDSHAKE_S, self.settings.command_timeout) if implicit else None
         serve = loop.create_unix_server if self._terms.is_local else loop.create_server
+        encryption = Encryption(implicit, patience_s) if implicit and patience_s else None
         for one in bound if bound is not None else bind(self.settings):
+            if self.settings.proxy_protocol:
+                self._servers.append(ProxiedServer(one, self.settings, session, encryption))
+                continue
             server = await serve(session, sock=one, backlog=BACKLOG, ssl=implicit, ssl_handshake_timeout=patience_s)
             self._servers.append(server)
         self._sweeper = asyncio.create_task(self._sweep())
