@@ -261,7 +261,7 @@ class Connection(SMTP):
             if self._draining:
                 self._reply(STOPPING)
                 raise Goodbye
-            if self.loop.time() > ends_at and not self._trusted:
+            if self.loop.time() >= ends_at and not self._trusted:
                 self._reply("421 4.4.2 that was a long session, connect again")
                 raise Goodbye
 
@@ -296,7 +296,7 @@ class Connection(SMTP):
             self._idle = False
         self._confirm()
         self._lf_only = self._lf_only and not raw.endswith(b"\r\n")
-        line = raw.rstrip(b"\r\n")
+        line = raw.rstrip(b"\r\n") if self._trusted else raw.removesuffix(b"\n").removesuffix(b"\r")
         if len(line) > LINE_LIMIT and line[:5].upper() != b"AUTH ":
             raise No("500 5.5.2 line too long")
         if b"\r" in line or b"\0" in line:
