@@ -24,9 +24,9 @@ def list_bans(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json([asdict(record) for record in records])
         return
-    table = Table("who", "until", "wrong today", "times", box=None, pad_edge=False)
+    table = Table("until", "wrong today", "times", "who", box=None, pad_edge=False)
     for record in records:
-        table.add_row(escape(record.subject), clock(record.until), str(record.today), str(record.bans))
+        table.add_row(clock(record.until), str(record.today), str(record.bans), escape(record.subject))
     console.print(table if records else "Nobody is shut out.")
 
 
