@@ -92,10 +92,6 @@ class Daemon:
         self._receipts = Receipts(self.store, Mailroom(lambda: self._configuration, self.store))
         self._upstreams = {name: self._upstream(name) for name in settings.providers}
         self._workers = {name: self._worker(name) for name in settings.providers}
-        self._credentials = Credentials()
-        switch = Switch(self.store)
-        await switch.look()
-        self.intake = Intake(self._configuration, self.store, self._credentials, self._wake, puts_off=switch.refuses)
         budget, tls = Budget(settings.server.max_buffered), self._configuration.tls
         self.listeners = [
             Listener(listener, self.intake, settings.server.hostname, tls.get(listener.name), budget)
@@ -103,7 +99,7 @@ class Daemon:
         ]
         retention = settings.retention
         self._run(keeper.every(BEAT_S, "beat", self._presence.beat))
-        self._run(keeper.every(LOOK_S, "holds", switch.look))
+        self._run(keeper.every(LOOK_S, "holds", self._switch.look))
         self._run(keeper.every(REMEMBER_S, "epoch", self._memory.advance))
         self._run(keeper.every(QUIRKS_S, "quirks", self.intake.quirks.write))
         self._run(keeper.every(EXPIRE_S, "expiry", lambda: upkeep.expire(self.store, time.time())))
@@ -131,13 +127,19 @@ class Daemon:
         """Open, and take over from the dead, before anything goes out."""
         alone = self._sockets is None and self._configuration.store_is_embedded
         self.store = await open_store(self._configuration, exclusive=alone)
+        self._credentials = Credentials()
+        self._switch = Switch(self.store)
+        self.intake = Intake(
+            self._configuration, self.store, self._credentials, self._wake, puts_off=self._switch.refuses
+        )
         self._memory = Memory(self._configuration.epoch_file, self.store)
-        self._presence = Presence(self.store, lambda: self._configuration.digest)
+        self._presence = Presence(self.store, lambda: self._configuration.digest, follow=self.intake.bans.follow)
         try:
             if alone:
                 await bury_all(self.store, time.time())
             await self._memory.check()
             await self._presence.beat()
+            await self._switch.look()
         except Exception as error:
             await self.store.close()
             raise _unusable(self._configuration, error) from None

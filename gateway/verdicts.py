@@ -43,6 +43,8 @@ class Verdict:
 
 
 AUTH = Verdict("AUTH", Kind.REFUSE, "50", "7.8", 401, 77)
+AUTH_LATER = Verdict("AUTH", Kind.DEFER, "51", "7.0", 429, 75)
+"""AUTH, right or wrong, where somebody guesses: nothing is looked at, the client keeps the mail and tries again."""
 FORBIDDEN = Verdict("FORBIDDEN", Kind.REFUSE, "50", "7.1", 403, 77)
 UNSIGNED, UNACCEPTABLE, UNALIGNED, SPF_FAILED, UNAUTHENTICATED = (
     Verdict("FORBIDDEN", Kind.REFUSE, "50", status, 403, 77) for status in ("7.20", "7.21", "7.22", "7.23", "7.26")
@@ -84,6 +86,7 @@ def _reason(key: str, verdict: Verdict) -> Reason:
 
 
 CREDENTIALS_WRONG = _reason("credentials_wrong", AUTH)
+GUESSED_TOO_OFTEN = _reason("guessed_too_often", AUTH_LATER)
 PASSWORD_TOO_LONG = _reason("password_too_long", AUTH)
 
 RELAY_DENIED = _reason("relay_denied", FORBIDDEN)

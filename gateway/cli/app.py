@@ -7,6 +7,7 @@ import typer
 from gateway import __version__
 from gateway.cli import (
     accounts,
+    bans,
     configure,
     demo,
     heartbeats,
@@ -60,3 +61,4 @@ app.add_typer(queue.app, name="queue")
 app.add_typer(heartbeats.app, name="heartbeat")
 app.add_typer(providers.app, name="provider")
 app.add_typer(accounts.app, name="account")
+app.add_typer(bans.app, name="bans")

@@ -172,7 +172,9 @@ def inject(
 async def _inject(loaded: Any, envelope: Envelope, raw: bytes) -> int:
     try:
         async with store_of(loaded) as store:
-            answer = await Intake(loaded, store, Credentials()).accept(envelope, raw)
+            intake = Intake(loaded, store, Credentials())
+            await store.read(intake.bans.follow)
+            answer = await intake.accept(envelope, raw)
     except Exception as error:
         typer.echo(f"4.3.0 temporary fault: {type(error).__name__}")
         return EX_TEMPFAIL

@@ -111,12 +111,16 @@ class Directory:
     """All allowlist entries without a ``*``, as patterns: one look instead of thousands of matches for each mail."""
     _wildcards: re.Pattern[str] = field(init=False, repr=False)
     """All the others, as one pattern."""
+    _networks: frozenset[Network] = field(init=False, repr=False)
+    """Of all accounts."""
 
     def __post_init__(self) -> None:
         patterns = dict.fromkeys(p.pattern for account in self.accounts.values() for p in account.senders)
         wild = [pattern for pattern in patterns if _WILD in pattern]
         clear = any(account.enabled and account.password for account in self.accounts.values())
         object.__setattr__(self, "has_clear_passwords", clear)
+        networks = frozenset(network for account in self.accounts.values() for network in account.networks)
+        object.__setattr__(self, "_networks", networks)
         object.__setattr__(self, "_names", frozenset(patterns) - frozenset(wild))
         object.__setattr__(self, "_wildcards", re.compile("|".join(wild) if wild else r"(?!)"))
 
@@ -129,6 +133,10 @@ class Directory:
     def owner_of(self, number: str) -> Account | None:
         """The account to which SMS to this number of ours belong."""
         return next((account for account in self.accounts.values() if number in account.incoming_numbers), None)
+
+    def is_home(self, peer: str) -> bool:
+        """Whether the address lies in a network that some account trusts."""
+        return bool(self._networks) and in_networks(peer, self._networks)
 
     def knows(self, login: str) -> bool:
         """Whether there is an account of that login."""

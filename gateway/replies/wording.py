@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from gateway.verdicts import AUTH, Refusal, Values
+from gateway.verdicts import AUTH, AUTH_LATER, Refusal, Values
 
 LANGUAGES = ("en", "ru", "uk")
 MAX_LINE = 400
@@ -45,9 +45,9 @@ def smtp_line(refusal: Refusal) -> str:
 
 
 def auth_line(refusal: Refusal) -> str:
-    """The answer to a failed SMTP AUTH: 535 (RFC 4954 §6), a temporary fault as it is."""
-    line = smtp_line(refusal)
-    return line.replace("550 ", "535 ", 1) if refusal.verdict is AUTH else line
+    """The answer to a failed SMTP AUTH: 535 or 454 (RFC 4954 §6), another temporary fault as it is."""
+    line, code = smtp_line(refusal), {AUTH: "535", AUTH_LATER: "454"}.get(refusal.verdict)
+    return f"{code}{line[3:]}" if code else line
 
 
 def _printable(values: Values) -> dict[str, str]:

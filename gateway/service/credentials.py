@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from argon2 import PasswordHasher
@@ -12,10 +13,14 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from gateway.model import Credential, Password
 from gateway.policy.accounts import Account, proves
+from gateway.policy.guessing import network
 from gateway.verdicts import TEMPORARY_FAULT, Refused
 
 _MAX_WAITING = 64
 """Derivations in the queue. Beyond, clients come again later: a flood of wrong passwords must not pile up."""
+_MAX_OF_STRANGERS = 48
+_MAX_OF_A_STRANGER = 8
+"""Who guesses fills neither the queue of the others nor, with the help of many, that of trusted networks."""
 _MAX_REMEMBERED = 10_000
 
 
@@ -28,12 +33,15 @@ class Credentials:
         self._hasher = PasswordHasher()
         self._decoy = self._hasher.hash(secrets.token_hex())
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="argon2")
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
+        """By source; one derivation that several wait for counts once."""
+        self._under_way: dict[bytes, asyncio.Future[bool]] = {}
 
-    async def prove(self, account: Account | None, credential: Credential) -> bool:
+    async def prove(self, account: Account | None, credential: Credential, source: str = "") -> bool:
         """Whether the credential is the account's. An unknown login takes as long as a wrong password.
 
-        Raises ``Refused`` (a temporary fault) when too many derivations wait.
+        ``source`` is the address of an untrusted client. Raises ``Refused`` (a temporary fault) when too many
+        derivations wait.
         """
         if not isinstance(credential, Password):
             return account is not None and proves(account, credential, self._never)
@@ -43,7 +51,7 @@ class Credentials:
         remembered = hmac.digest(self._key, f"{known}\0{credential.password}".encode(), "sha256")
         if known is not None and remembered in self._good:
             return True
-        right = await self._derive(known or self._decoy, credential.password)
+        right = await self._derive(known or self._decoy, credential.password, remembered, network(source))
         if right and known is not None:
             if len(self._good) >= _MAX_REMEMBERED:
                 self._good.clear()
@@ -57,15 +65,29 @@ class Credentials:
         right = hmac.new((password or self._decoy).encode(), challenge, "md5").hexdigest()
         return hmac.compare_digest(right.encode(), digest.lower().encode()) and password is not None
 
-    async def _derive(self, password_hash: str, password: str) -> bool:
-        if self._waiting >= _MAX_WAITING:
-            raise Refused(TEMPORARY_FAULT)
-        self._waiting += 1
-        try:
+    async def _derive(self, password_hash: str, password: str, mark: bytes, source: str) -> bool:
+        """A burst of equal ones, as after a start, takes one derivation."""
+        if (under_way := self._under_way.get(mark)) is None:
+            if self._is_crowded(source):
+                raise Refused(TEMPORARY_FAULT)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._verify, password_hash, password)
-        finally:
-            self._waiting -= 1
+            under_way = loop.run_in_executor(self._thread, self._verify, password_hash, password)
+            self._waiting[source] += 1
+            self._under_way[mark] = under_way
+            under_way.add_done_callback(lambda _: self._done(mark, source))
+        return await asyncio.shield(under_way)
+
+    def _is_crowded(self, source: str) -> bool:
+        total = self._waiting.total()
+        return total >= _MAX_WAITING or bool(
+            source and (self._waiting[source] >= _MAX_OF_A_STRANGER or total >= _MAX_OF_STRANGERS)
+        )
+
+    def _done(self, mark: bytes, source: str) -> None:
+        del self._under_way[mark]
+        self._waiting[source] -= 1
+        if not self._waiting[source]:
+            del self._waiting[source]
 
     def _verify(self, password_hash: str, password: str) -> bool:
         try:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 import structlog
 
 from gateway.model import Accepted, Door, Dropped, Envelope, Password
+from gateway.policy.guessing import Attempt
 from gateway.replies.guard import why_silent
 from gateway.replies.wording import smtp_line
 from gateway.senders.examine import Examiner
+from gateway.service.bans import Bans
 from gateway.service.credentials import Credentials
 from gateway.service.ids import queue_id
 from gateway.service.judge import Case, dialect_of, judge, recipient_refusal
@@ -24,7 +26,7 @@ from gateway.sms.originator import is_wellformed
 from gateway.spool.engine import cause, is_full
 from gateway.spool.put import Put, StoredMail
 from gateway.spool.store import Store
-from gateway.verdicts import ON_HOLD, STORE_FULL, Kind, Refusal
+from gateway.verdicts import CREDENTIALS_WRONG, ON_HOLD, STORE_FULL, Kind, Refusal
 
 log = structlog.get_logger()
 
@@ -56,6 +58,13 @@ class Answer:
         return smtp_line(refusals[0]) if refusals and self.refusal is None else self.line
 
 
+@dataclass(slots=True)
+class _Guess:
+    source: str
+    """Of a stranger."""
+    is_right: bool = False
+
+
 class Intake:
     """The doors' side of the service. ``configuration`` is replaced as a whole on a reload."""
 
@@ -76,6 +85,7 @@ class Intake:
         self._examiner = Examiner(*configuration.settings.dns.asked)
         self._wake = wake
         self._clock = clock
+        self.bans = Bans(store, lambda: self.configuration, clock)
         self._full = False
         self.quirks = QuirkBook(store, clock)
         self._confirming: set[asyncio.Task[None]] = set()
@@ -107,24 +117,47 @@ class Intake:
             log.error("store.nearly_full", alert=True)
         return smtp_line(Refusal(STORE_FULL))
 
+    def knows(self, login: str) -> bool:
+        """Whether there is an account of that login."""
+        return self.configuration.directory.knows(login)
+
     def dialect_name(self, recipient: str) -> str:
         """A mail goes to recipients of one dialect; the door sends clients away with others."""
         dialect = dialect_of(recipient, self.configuration.dialects)
         return dialect.name if dialect else ""
 
-    async def login(self, login: str, password: str) -> bool:
-        """SMTP AUTH. Raises ``Refused`` (a temporary fault) when too many clients log in at once."""
+    async def login(self, login: str, password: str, peer: str = "", *, trusted: bool = True) -> bool:
+        """SMTP AUTH. A stranger who is wrong waits here for a while.
+
+        Raises ``Refused`` when too many clients log in at once, and when there was too much guessing.
+        """
         credential = Password(login, password)
-        return await self._credentials.prove(self.configuration.directory.claimed(credential), credential)
+        account = self.configuration.directory.claimed(credential)
+        async with self._guess(login, peer, trusted=trusted) as guess:
+            guess.is_right = await self._credentials.prove(account, credential, guess.source)
+        return guess.is_right
 
     @property
     def offers_cram_md5(self) -> bool:
         """Whether any account's password is known in clear: nobody can do CRAM-MD5 with a hash."""
         return self.configuration.directory.has_clear_passwords
 
-    def login_by_digest(self, login: str, challenge: bytes, digest: str) -> bool:
-        """CRAM-MD5 (RFC 2195): whether the digest is what the login's password makes of the challenge."""
-        return self._credentials.prove_digest(self.configuration.directory.accounts.get(login), challenge, digest)
+    async def login_by_digest(self, login: str, challenge: bytes, digest: str, peer: str, *, trusted: bool) -> bool:
+        """CRAM-MD5 (RFC 2195): whether the digest is what the login's password makes of the challenge. Counted, and
+        refused, as ``login`` is."""
+        account = self.configuration.directory.accounts.get(login)
+        async with self._guess(login, peer, trusted=trusted) as guess:
+            guess.is_right = self._credentials.prove_digest(account, challenge, digest)
+        return guess.is_right
+
+    @asynccontextmanager
+    async def _guess(self, login: str, peer: str, *, trusted: bool) -> AsyncIterator[_Guess]:
+        attempt = Attempt(login, peer, trusted or self.configuration.directory.is_home(peer))
+        self.bans.let_try(attempt)
+        guess = _Guess("" if attempt.at_home else peer)
+        yield guess
+        if not guess.is_right:
+            await asyncio.sleep(await self.bans.failed(attempt))
 
     @property
     def home_domain(self) -> str:
@@ -133,7 +166,7 @@ class Intake:
 
     async def explain(self, envelope: Envelope, raw: bytes) -> Case:
         """What would happen with this mail."""
-        return await judge(envelope, raw, self.configuration, self._credentials, self._examiner)
+        return await judge(envelope, raw, self.configuration, self._credentials, self._examiner, self.bans)
 
     async def accept(self, envelope: Envelope, raw: bytes) -> Answer:
         """Judge, commit, answer. Any exception means: nothing is known to be stored, the client keeps the mail."""
@@ -142,6 +175,8 @@ class Intake:
         refusal = case.refusal or _nothing_left(case.accepted)
         if case.accepted is not None and self._puts_off(case.accepted):
             refusal = Refusal(ON_HOLD)
+        if refusal is not None and refusal.reason is CREDENTIALS_WRONG and case.attempt is not None:
+            await asyncio.sleep(await self.bans.failed(case.attempt))
         if refusal is not None and not (envelope.answer_by_mail and answer_to and refusal.verdict.kind is Kind.REFUSE):
             _log_refused(case, refusal, "dialogue")
             return Answer(envelope.queue_id, refusal)

@@ -12,11 +12,25 @@ from typing import ParamSpec, TypeVar
 
 from gateway.dialects import Dialect, split_address
 from gateway.mail.read import OpenedMail, open_mail, read
-from gateway.model import Accepted, Envelope, Evidence, Note, ReceivedEmail, Submission, Vouch
+from gateway.model import (
+    Accepted,
+    ApiKey,
+    Credential,
+    Door,
+    Envelope,
+    Evidence,
+    Note,
+    Password,
+    ReceivedEmail,
+    Submission,
+    Vouch,
+)
 from gateway.policy import checks
-from gateway.policy.accounts import Account
+from gateway.policy.accounts import Account, Directory
 from gateway.policy.decide import decide
+from gateway.policy.guessing import Attempt
 from gateway.senders.examine import Examiner
+from gateway.service.bans import Bans
 from gateway.service.credentials import Credentials
 from gateway.settings.load import Configuration
 from gateway.sms import numbers
@@ -43,6 +57,8 @@ class Case:
     verified: str = ""
     evidence: Evidence | None = None
     """Of the mail itself; looked for only where the client is not verified already."""
+    attempt: Attempt | None = None
+    """To guess a secret, perhaps."""
     accepted: Accepted | None = None
     refusal: Refusal | None = None
     early_notes: list[Note] = field(default_factory=list)
@@ -98,15 +114,23 @@ def recipient_refusal(recipient: str, configuration: Configuration, *, early: bo
 
 
 async def judge(
-    envelope: Envelope, raw: bytes, configuration: Configuration, credentials: Credentials, examiner: Examiner
+    envelope: Envelope,
+    raw: bytes,
+    configuration: Configuration,
+    credentials: Credentials,
+    examiner: Examiner,
+    bans: Bans | None = None,
 ) -> Case:
-    """Steps 2 to 10. A refusal ends in ``Case.refusal``; anything else that is raised is a fault of ours."""
+    """Steps 2 to 10. A refusal ends in ``Case.refusal``; anything else that is raised is a fault of ours.
+
+    ``bans``: who guesses is not heard.
+    """
     case = Case(envelope)
     case.early_notes.append(_arrival(envelope, len(raw)))
     if envelope.quirks:
         case.early_notes.append(Note("smtp", "accommodated the client", {"quirks": "; ".join(envelope.quirks)}))
     try:
-        await _steps(case, raw, configuration, credentials, examiner)
+        await _steps(case, raw, configuration, credentials, examiner, bans)
     except Refused as refused:
         case.refusal = refused.refusal
         case.verified = case.verified or _verified(case, configuration)
@@ -116,7 +140,12 @@ async def judge(
 
 
 async def _steps(
-    case: Case, raw: bytes, configuration: Configuration, credentials: Credentials, examiner: Examiner
+    case: Case,
+    raw: bytes,
+    configuration: Configuration,
+    credentials: Credentials,
+    examiner: Examiner,
+    bans: Bans | None,
 ) -> None:
     envelope, directory = case.envelope, configuration.directory
     case.opened = await _maybe_in_thread(len(raw), open_mail, raw)
@@ -129,7 +158,11 @@ async def _steps(
     await _examine(case, raw, configuration, examiner)
     checks.sender_is_verified(envelope, submission, case.verified, case.evidence)
     checks.password_fits(submission)
-    proven = await credentials.prove(case.account, submission.credential)
+    case.attempt = attempt = _attempt(envelope, submission.credential, directory, case.verified)
+    if bans is not None and attempt is not None:
+        bans.let_try(attempt)
+    source = attempt.peer if attempt is not None and not attempt.at_home else ""
+    proven = await credentials.prove(case.account, submission.credential, source)
     account = checks.account_is_proven(case.account, proven)
     checks.sender_is_the_accounts(envelope, case.mail.from_addresses, account)
     checks.verification_is_enough(account, case.verified, case.evidence)
@@ -156,6 +189,14 @@ def _common_dialect(recipients: Sequence[str], dialects: Sequence[Dialect]) -> D
     if dialect is None or len(found) > 1:  # the SMTP door lets no such mail in; a pipe might
         raise Refused(RELAY_DENIED)
     return dialect
+
+
+def _attempt(envelope: Envelope, credential: Credential, directory: Directory, verified: str) -> Attempt | None:
+    """A secret in a mail is a login. The door counts it when it is wrong."""
+    if not isinstance(credential, Password | ApiKey):
+        return None
+    at_home = envelope.trusted or envelope.door in (Door.PIPE, Door.CLI) or directory.is_home(envelope.peer)
+    return Attempt(credential.login or "", envelope.peer, at_home, envelope.reverse_path if verified else "")
 
 
 def _verified(case: Case, configuration: Configuration) -> str:

@@ -37,10 +37,18 @@ class _Seen:
 class Presence:
     """``claimant`` signs the claims of this process; ``beat`` is to be called every few seconds."""
 
-    def __init__(self, store: Store, configuration: Callable[[], str], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        configuration: Callable[[], str],
+        clock: Callable[[], float] = time.time,
+        follow: Callable[[Connection], None] = lambda connection: None,
+    ) -> None:
         self._store = store
         self._configuration = configuration
         self._clock = clock
+        self._follow = follow
+        """What else is read with each beat."""
         pid = os.getpid()
         self._me = Process(secrets.token_hex(8), place(), pid, _ticks(pid) or 0, socket.gethostname())
         self._seen: dict[str, _Seen] = {}
@@ -62,6 +70,7 @@ class Presence:
 
     def _turn(self, connection: Connection) -> list[Job]:
         self._follow_clock(connection)
+        self._follow(connection)
         processes.beat(connection, replace(self._me, configuration=self._configuration(), at=self._clock()))
         others = processes.listed(connection)
         dead = [other for other in others if other.id != self.id and not self._lives(other)]

@@ -30,6 +30,7 @@ from gateway.policy.composing import TextRules
 from gateway.policy.cutting import Cuts, line_pattern
 from gateway.policy.decide import House
 from gateway.policy.destinations import HOME, Destinations
+from gateway.policy.guessing import Terms as GuessingTerms
 from gateway.policy.heartbeat import Heartbeat
 from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
@@ -103,6 +104,11 @@ class Configuration:
         if callbacks is None or token is None:
             return ""
         return f"{callbacks.url.rstrip('/')}/{quote(provider, safe='')}/{token.get_secret_value()}"
+
+    @property
+    def guessing(self) -> GuessingTerms:
+        """How many wrong credentials are too many."""
+        return GuessingTerms(**self.settings.defence.model_dump())
 
     @property
     def conversations(self) -> ReplyDialect | None:
@@ -332,6 +338,7 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
             yield key, fault
         yield from (((*key, *at), fault) for at, fault in _leniency_faults(listener))
         yield from _sender_faults(key, listener)
+        yield from (((*key, name), what) for name, what in _proxy_faults(listener))
         if listener.answers_by_mail and listener.on_refusal and settings.replies is None:
             yield (*key, "on_refusal"), '"reply" needs the section replies; add it, or say reject'
     yield from _provider_faults(settings)
@@ -358,6 +365,19 @@ def _heartbeat_faults(settings: GatewaySettings, accounts: tuple[AccountSettings
             yield (*key, "originator"), f'missing: "{beat.account}" has not exactly one; add it'
         if beat.originator and not originator.is_wellformed(beat.originator):
             yield (*key, "originator"), f'"{beat.originator[:30]}": at most 11 letters and digits, or at most 15 digits'
+
+
+def _proxy_faults(listener: ListenerSettings) -> Iterator[tuple[str, str]]:
+    used = {"proxy_protocol": listener.proxy_protocol, "xclient": listener.xclient}
+    for name in (name for name, is_on in used.items() if is_on):
+        if not listener.proxies:
+            yield name, '"true": from whom? Add proxies: [addresses of your load balancers or MTAs]'
+        if listener.bind.startswith("unix:"):
+            yield name, '"true": whoever may open a Unix socket is trusted as it is; bind to host:port'
+    if listener.proxies and not any(used.values()):
+        yield "proxies", "what do they speak? Add proxy_protocol: true or xclient: true"
+    if listener.xclient_login and not listener.xclient:
+        yield "xclient_login", '"true": needs xclient: true'
 
 
 def _route_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
@@ -425,6 +445,7 @@ def _verification_fault(listener: ListenerSettings, accounts: tuple[AccountSetti
         or listener.accept_unverified
         or listener.authentication_results is not None
         or {"dkim", "dmarc"} & set(listener.verify)
+        or listener.xclient_login
         or any(account.networks for account in accounts)
     )
     if can_verify:

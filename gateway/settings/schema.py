@@ -193,6 +193,23 @@ class ListenerSettings(Strict):
     max_errors: int = Field(10, ge=1, description="Refused commands before the connection is closed.")
     command_timeout: Seconds = Field(300, description="For one command, and between two.")
     data_timeout: Seconds = Field(600, description="For the whole of one mail's DATA.")
+    session_timeout: Seconds = Field(3600, description="For all that an untrusted client does in one connection.")
+    greet_pause: Seconds = Field(
+        0,
+        description="How long an untrusted client waits for the greeting; who speaks before it is turned away. Without "
+        "a pause only who has spoken already when it is accepted.",
+    )
+    proxies: tuple[Network, ...] = Field(
+        (), description="Load balancers and MTAs in front that may say who the client is. Nobody else may."
+    )
+    proxy_protocol: bool = Field(
+        False,
+        description="Each connection comes from `proxies` and begins with a PROXY header (version 1 or 2), before TLS.",
+    )
+    xclient: bool = Field(False, description="Postfix's XCLIENT, from `proxies`.")
+    xclient_login: bool = Field(
+        False, description="An account that XCLIENT names as LOGIN counts as proven by SMTP AUTH."
+    )
     socket_mode: str = Field("660", pattern=r"^[0-7]{3}$", description="Permissions of a Unix socket.")
 
     @property
@@ -429,6 +446,29 @@ class CallbacksSettings(Strict):
     )
 
 
+class DefenceSettings(Strict):
+    """Against guessing of credentials, by SMTP AUTH and in mails. Wrong ones count for the client's network (IPv4 /32,
+    IPv6 /64) and for the account. A network that a listener or an account trusts is never shut out: there, an account
+    or a sender at that address pauses. `email2sms bans list` shows who is out, `lift` lets in."""
+
+    attempts: int = Field(5, ge=1, description="Wrong credentials `within` that time before a pause.")
+    within: Seconds = Field(600.0, description="Also how long an account or a sender pauses.")
+    ban: Seconds = Field(
+        3600.0, description="How long a network is shut out; each time within a day twice as long, up to a day."
+    )
+    attempts_per_day: int = Field(
+        20,
+        ge=1,
+        description="Wrong credentials for one account from networks that nobody trusts before it is locked for them.",
+    )
+    lock: Seconds = Field(86400.0, description="How long that lasts. Trusted networks are not concerned.")
+    tarpit: Seconds = Field(
+        1.0,
+        description="How long an untrusted client waits to hear that a credential was wrong; each time twice as long, "
+        "up to 8 seconds. 0: not at all.",
+    )
+
+
 class LogSettings(Strict):
     """The log goes to standard error, one event a line."""
 
@@ -579,6 +619,7 @@ class GatewaySettings(Strict):
     heartbeat: dict[str, HeartbeatSettings] = Field(default_factory=dict, description="Heartbeats by name.")
     console: ConsoleSettings | None = None
     callbacks: CallbacksSettings | None = None
+    defence: DefenceSettings = DefenceSettings.model_construct()
     log: LogSettings = LogSettings.model_construct()
 
 

@@ -69,7 +69,11 @@ class AuthConnection(Connection):
             login, digest = crammd5.response(answer)
         except ValueError:
             raise No("501 5.5.2 that is no login and digest") from None
-        self._conclude(login, intake.login_by_digest(login, asked, digest))
+        try:
+            proven = await intake.login_by_digest(login, asked, digest, self._peer, trusted=self._trusted)
+        except Refused as refused:
+            raise No(auth_line(refused.refusal)) from None
+        self._conclude(login, proven)
 
     async def challenge_auth(
         self, challenge: str | bytes, encode_to_b64: bool = True, log_client_response: bool = False
@@ -102,7 +106,7 @@ class AuthConnection(Connection):
             if self._lenient and (login.endswith("\n") or password.endswith("\n")):
                 self._quirk(Quirk.AUTH_NEWLINE)  # echo login | base64
                 login, password = login.rstrip("\r\n"), password.rstrip("\r\n")
-            proven = await self._terms.intake.login(login, password)
+            proven = await self._terms.intake.login(login, password, self._peer, trusted=self._trusted)
         except UnicodeDecodeError:
             proven, login = False, "?"
         except Refused as refused:

@@ -21,6 +21,7 @@ from gateway.service.intake import Intake
 from gateway.service.quirks import Quirk
 from gateway.settings.schema import ListenerSettings
 from gateway.smtp import first_bytes
+from gateway.smtp.early import first_words
 from gateway.smtp.limits import ABORT_AFTER_S, Budget, Connections
 
 log = structlog.get_logger()
@@ -73,7 +74,7 @@ class No(Exception):
 class Connection(SMTP):
     """What a session does apart from SMTP's commands."""
 
-    def __init__(self, terms: Terms, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, terms: Terms, loop: asyncio.AbstractEventLoop, client: str | None = None) -> None:
         # Not SMTP.__init__: it looks through all members by reflection, for every connection.
         asyncio.StreamReaderProtocol.__init__(
             self,
@@ -89,9 +90,13 @@ class Connection(SMTP):
         self.envelope = None
         self.task: asyncio.Task[None] | None = None
         self.deadline = math.inf
+        self._client = client
+        """Address of the client behind a proxy."""
         self._peer = ""
         self._trusted = False
         self._tls = False
+        self._is_proxy = False
+        """It may say who its client is."""
         self._fresh = True
         """Nothing has been received yet."""
         self._in_handshake = False
@@ -139,15 +144,25 @@ class Connection(SMTP):
             if not address:  # uvloop knows no address of a client that has gone: nobody to trust, or to answer
                 self.abort()
                 return
-            self._peer = address[0]
-        self._trusted = self._terms.is_local or in_networks(self._peer, self._settings.trust)
+            self._peer = self._client or address[0]
         self._tls = transport.get_extra_info("ssl_object") is not None
-        if refusal := self._terms.connections.admit(self, self._peer):
-            log.warning("smtp.not_admitted", listener=self._settings.name, peer=self._peer, reply=refusal)
+        self._is_proxy = self._settings.xclient and in_networks(self._peer, self._settings.proxies)
+        if refusal := self._admit():
             self._say_goodbye(refusal)
             return
         log.debug("smtp.connected", listener=self._settings.name, peer=self._peer)
         self.task = self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    def _admit(self) -> str:
+        """Count the client in, by its address; or the words of the goodbye."""
+        self._trusted = self._terms.is_local or in_networks(self._peer, self._settings.trust)
+        if not self._trusted and self._terms.intake.bans.bars(self._peer):
+            refusal = "421 4.7.0 too many wrong passwords from your network, try again later"
+        else:
+            refusal = self._terms.connections.admit(self, self._peer)
+        if refusal:
+            log.warning("smtp.not_admitted", listener=self._settings.name, peer=self._peer, reply=refusal)
+        return refusal
 
     def data_received(self, data: bytes) -> None:
         """Bytes; the first ones may show that the client takes this for another port."""
@@ -267,7 +282,12 @@ class Connection(SMTP):
                 self.deadline = self.loop.time() + ABORT_AFTER_S
 
     async def _converse(self) -> None:
-        self._reply(f"220 {self._terms.hostname} {'LMTP' if self._is_lmtp else 'ESMTP'} email2sms")
+        if not self._trusted and self.transport is not None:
+            early = await first_words(self.transport, self._reader, self._settings.greet_pause)
+            if early:
+                self._too_early(early)
+        self._greeting()
+        ends_at = self.loop.time() + self._settings.session_timeout
         while True:
             try:
                 await self._command(await self._read_line())
@@ -279,6 +299,21 @@ class Connection(SMTP):
             if self._draining:
                 self._reply(STOPPING)
                 raise Goodbye
+            if self.loop.time() >= ends_at and not self._trusted:
+                self._reply("421 4.4.2 that was a long session, connect again")
+                raise Goodbye
+
+    def _greeting(self) -> None:
+        self._reply(f"220 {self._terms.hostname} {'LMTP' if self._is_lmtp else 'ESMTP'} email2sms")
+
+    def _too_early(self, words: bytes) -> None:
+        if words.split(b" ")[0].decode("latin-1") in first_bytes.HTTP_METHODS:
+            self._not_smtp("HTTP", Quirk.HTTP_ON_SMTP)
+            self._reply(first_bytes.SAY_HTTP)
+            raise Goodbye
+        log.warning("smtp.early_talk", listener=self._settings.name, peer=self._peer)
+        self._reply("554 5.5.0 wait for the greeting")
+        raise Goodbye
 
     def _refused(self, no: No) -> None:
         self._errors += no.counts
@@ -302,7 +337,7 @@ class Connection(SMTP):
         self._lf_only = self._lf_only and not raw.endswith(b"\r\n")
         if self._lf_before:
             self._quirk(Quirk.LF_COMMANDS)
-        line = raw.rstrip(b"\r\n")
+        line = raw.rstrip(b"\r\n") if self._trusted else raw.removesuffix(b"\n").removesuffix(b"\r")
         if self._lenient and (line.startswith(_STRAY) or line.endswith(b"\0")):
             self._quirk(Quirk.STRAY_BYTES)
             line = line.strip(b"\0").removeprefix(_BOM)

@@ -9,6 +9,16 @@ from typing import Protocol
 
 ABORT_AFTER_S = 5.0
 """A client that has been told goodbye and does not read it is cut off after this long."""
+UNKNOWN = "unknown"
+"""Instead of an address, where a proxy names none: verified by nothing."""
+DATA_GRACE_S = 60.0
+MIN_DATA_RATE = 500
+"""Bytes a second (Postfix' ``smtpd_min_data_rate``), once the grace is over: slower clients only hold connections."""
+
+
+def data_deadline(began: float, size: int, timeout_s: float) -> float:
+    """Until when more must have come of a mail of which there are so many bytes."""
+    return began + min(timeout_s, DATA_GRACE_S + size / MIN_DATA_RATE)
 
 
 class Budget:

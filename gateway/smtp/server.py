@@ -13,8 +13,9 @@ from typing import Any
 from gateway.service.intake import Intake
 from gateway.settings.schema import ListenerSettings, host_and_port
 from gateway.smtp.connection import Connection, Terms
-from gateway.smtp.doorstep import Doorstep
+from gateway.smtp.doorstep import HANDSHAKE_S, Doorstep
 from gateway.smtp.limits import Budget, Connections
+from gateway.smtp.proxy import Encryption, ProxiedServer
 from gateway.smtp.session import Session
 
 BACKLOG = 1024
@@ -39,7 +40,7 @@ class Listener:
         self.settings = settings
         self._connections = Connections(settings.max_connections, settings.max_connections_per_client)
         self._terms = Terms(settings, intake, hostname, tls, self._connections, budget)
-        self._servers: list[asyncio.Server | Doorstep] = []
+        self._servers: list[asyncio.Server | Doorstep | ProxiedServer] = []
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, bound: list[socket.socket] | None = None) -> None:
@@ -47,15 +48,19 @@ class Listener:
         loop = asyncio.get_running_loop()
         tls = self.settings.tls
 
-        def session() -> Session:
-            return Session(self._terms, loop)
+        def session(client: str | None = None) -> Session:
+            return Session(self._terms, loop, client)
 
         serve = loop.create_unix_server if self._terms.is_local else loop.create_server
+        implicit = self._terms.tls if tls is not None and tls.mode == "implicit" else None
+        encryption = Encryption(implicit, min(HANDSHAKE_S, self.settings.command_timeout)) if implicit else None
         for one in bound if bound is not None else bind(self.settings):
-            implicit = tls is not None and tls.mode == "implicit"
-            self._servers.append(
-                Doorstep(one, self._terms, session) if implicit else await serve(session, sock=one, backlog=BACKLOG)
-            )
+            if self.settings.proxy_protocol:
+                self._servers.append(ProxiedServer(one, self.settings, session, encryption))
+            elif implicit is not None:
+                self._servers.append(Doorstep(one, self._terms, session))
+            else:
+                self._servers.append(await serve(session, sock=one, backlog=BACKLOG))
         self._sweeper = asyncio.create_task(self._sweep())
 
     @property

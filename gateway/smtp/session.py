@@ -14,10 +14,11 @@ import structlog
 from gateway.model import Door, Dsn, Envelope
 from gateway.service.intake import Answer
 from gateway.service.quirks import WORDS, Quirk
-from gateway.smtp import address, first_bytes
+from gateway.smtp import address, first_bytes, xclient
 from gateway.smtp.auth import AuthConnection
 from gateway.smtp.connection import Goodbye, No, Terms
 from gateway.smtp.data import Crowded, TooLarge, has_bare_line_ends, normalised, read_data, unstuffed
+from gateway.smtp.limits import data_deadline
 
 log = structlog.get_logger()
 
@@ -34,8 +35,8 @@ _LASTING = frozenset(
 class Session(AuthConnection):
     """From the greeting to QUIT."""
 
-    def __init__(self, terms: Terms, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(terms, loop)
+    def __init__(self, terms: Terms, loop: asyncio.AbstractEventLoop, client: str | None = None) -> None:
+        super().__init__(terms, loop, client)
         self._helo = ""
         self._extended = False
         self._reset()
@@ -96,10 +97,34 @@ class Session(AuthConnection):
             lines.append("AUTH PLAIN LOGIN" + (" CRAM-MD5" if self._offers_cram_md5 else ""))
         if self._terms.intake.answers_by_mail:
             lines.append("DSN")
+        if self._is_proxy:
+            lines.append(f"{xclient.OFFER} LOGIN" if self._settings.xclient_login else xclient.OFFER)
         lines.append("ENHANCEDSTATUSCODES")
         for line in lines[:-1]:
             self._reply(f"250-{line}")
         self._reply(f"250 {lines[-1]}")
+
+    async def _xclient(self, argument: str) -> None:
+        if not self._is_proxy:
+            raise No("550 5.7.0 not from your address")
+        if self._reverse_path is not None:
+            raise No("503 5.5.1 not in the middle of a mail")
+        try:
+            told = xclient.parse(argument)
+        except xclient.BadXclient as error:
+            raise No(f"501 5.5.4 {error}") from None
+        self._reset()
+        self._helo, self._identity, self._auth_failures = told.helo or "", None, 0
+        if told.login and self._settings.xclient_login and self._terms.intake.knows(told.login):
+            self._identity = told.login
+        if told.addr is not None:
+            self._leave()
+            self._peer = told.addr
+            if refusal := self._admit():
+                self._reply(refusal)
+                raise Goodbye
+        log.debug("smtp.xclient", listener=self._settings.name, peer=self._peer, login=self._identity)
+        self._greeting()
 
     @property
     def _can_starttls(self) -> bool:
@@ -230,9 +255,16 @@ class Session(AuthConnection):
             raise No("550 5.5.2 FORMAT end your lines in CRLF")
         self._reply("354 end with <CRLF>.<CRLF>")
         await self._flush()
-        self.deadline = self.loop.time() + self._settings.data_timeout
+        began, timeout_s = self.loop.time(), self._settings.data_timeout
+        self.deadline = began + timeout_s if self._trusted else data_deadline(began, 0, timeout_s)
         with self._terms.budget.share() as fits:
-            raw = await self._receive(fits)
+
+            def goes_on(size: int) -> bool:
+                if not self._trusted:
+                    self.deadline = data_deadline(began, size, timeout_s)
+                return fits(size)
+
+            raw = await self._receive(goes_on)
             if raw is not None:
                 await self._hand_over(raw)
         self._reset()
@@ -356,4 +388,5 @@ class Session(AuthConnection):
         "QUIT": _quit,
         "AUTH": _auth,
         "STARTTLS": _starttls,
+        "XCLIENT": _xclient,
     }

@@ -333,3 +333,17 @@ epoch = Table(
     Column("store", String, nullable=False),  # the name that it got when it was made
     Column("number", BigInteger, nullable=False),  # counted up while SMS go out; a copy lies outside the database
 )
+
+bans = Table(
+    "bans",
+    metadata,
+    Column("subject", String, primary_key=True),  # as ``policy.guessing`` names it
+    Column("recent", Integer, nullable=False),
+    Column("recent_since", Float, nullable=False),
+    Column("today", Integer, nullable=False),
+    Column("today_since", Float, nullable=False),
+    Column("until", Float, nullable=False),
+    Column("bans", Integer, nullable=False),
+    Index("bans_until", "until"),
+)
+"""For whom wrong credentials are counted, and who is shut out."""

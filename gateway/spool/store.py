@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from sqlalchemy import URL, Connection, make_url
 
+from gateway.policy.guessing import Record
 from gateway.spool import migrations
+from gateway.spool.bans import Strike, strike
 from gateway.spool.batch import Batch
 from gateway.spool.engine import Database
 from gateway.spool.put import Put, StoredMail, confirm, put
@@ -27,13 +29,15 @@ def _database(url: URL, min_free: int) -> Database:
 
 
 class Store:
-    """``put``, ``confirm``, ``settle`` and ``record`` are the hot paths and commit in groups; the rest are single."""
+    """``put``, ``confirm``, ``settle``, ``record`` and ``strike`` are the hot paths and commit in groups; the others
+    are single."""
 
     def __init__(self, url: str, min_free: int = 0) -> None:
         self.database = _database(make_url(url), min_free)
         self.put: Batch[StoredMail, Put] = Batch(self.database, put)
         self.confirm: Batch[str, None] = Batch(self.database, confirm)
         self.settle: Batch[Settlement, bool] = Batch(self.database, settle)
+        self.strike: Batch[Strike, tuple[Record, ...]] = Batch(self.database, strike)
         self.record: Batch[Received, Applied] = Batch(self.database, record)
 
     @classmethod

@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"(?<![\w.])\+?\d{10,15}(?![\w.])")
 _ROW = re.compile(r"(DETAIL: +)[^\n]*")
 """PostgreSQL shows the row that it refuses, with the words of the SMS."""
 _NOT_NUMBERS = frozenset({"provider_id", "timestamp", "queue_id", "job", "first"})
-_CHATTY = ("httpx", "httpcore", "aiohttp", "mail.log", "mail.error", "asyncio", "alembic", "sqlalchemy")
+CHATTY = ("httpx", "httpcore", "aiohttp", "mail.log", "mail.error", "asyncio", "alembic", "sqlalchemy")
 """Their INFO and DEBUG print URLs with passwords, or the lines of a mail."""
 
 
@@ -56,5 +56,5 @@ def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    for name in _CHATTY:
+    for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
