@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
-from gateway.dialects import Dialect, split_address
+from gateway.dialects import REPAIRED, Dialect, split_address
 from gateway.mail.read import OpenedMail, open_mail, read
 from gateway.model import Accepted, Envelope, Note, ReceivedEmail, Submission
 from gateway.policy import checks
@@ -41,6 +41,8 @@ class Case:
     verified: str = ""
     accepted: Accepted | None = None
     refusal: Refusal | None = None
+    refused_notes: tuple[Note, ...] = ()
+    """What the dialect had understood before it refused."""
     early_notes: list[Note] = field(default_factory=list)
 
     @property
@@ -52,6 +54,7 @@ class Case:
         elif self.opened is not None:
             parts.append(self.opened.notes)
         parts += [found.notes for found in (self.submission, self.accepted) if found is not None]
+        parts.append(self.refused_notes)
         if self.refusal is not None:
             reason = self.refusal.reason.key
             parts.append([Note("policy", f"refused: {self.refusal.code}", {"why": reason, **self.refusal.values})])
@@ -94,6 +97,11 @@ async def judge(envelope: Envelope, raw: bytes, configuration: Configuration, cr
         await _steps(case, raw, configuration, credentials)
     except Refused as refused:
         case.refusal = refused.refusal
+        case.refused_notes = refused.notes
+        repaired = [note.what.removeprefix(REPAIRED) for note in case.notes if note.what.startswith(REPAIRED)]
+        if repaired:
+            values = {**refused.refusal.values, "repaired": "; ".join(repaired)}
+            case.refusal = replace(refused.refusal, values=values)
         case.verified = case.verified or _verified(case, configuration)
     return case
 
