@@ -12,14 +12,14 @@ from typing import ParamSpec, TypeVar
 
 from gateway.dialects import REPAIRED, Dialect, split_address
 from gateway.mail.read import OpenedMail, open_mail, read
-from gateway.model import Accepted, Envelope, Note, ReceivedEmail, Submission
+from gateway.model import Accepted, Envelope, NoSecret, Note, ReceivedEmail, Speaker, Submission
 from gateway.policy import checks
 from gateway.policy.accounts import Account
 from gateway.policy.decide import decide
 from gateway.service.credentials import Credentials
 from gateway.settings.load import Configuration
 from gateway.sms import numbers
-from gateway.verdicts import RELAY_DENIED, Refusal, Refused
+from gateway.verdicts import RELAY_DENIED, SENDER_NOT_VERIFIED, Refusal, Refused
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,7 +112,8 @@ async def _steps(case: Case, raw: bytes, configuration: Configuration, credentia
     checks.sender_is_somebodys(envelope, case.opened.from_addresses, directory)
     case.dialect = _common_dialect(envelope.recipients, configuration.dialects)
     case.mail = await _maybe_in_thread(len(raw), read, case.opened, case.dialect.charset)
-    case.submission = submission = case.dialect.parse(case.mail, envelope.recipients, directory.knows)
+    parsed = case.dialect.parse(case.mail, envelope.recipients, directory.knows)
+    case.submission = submission = _spoken(parsed, envelope)
     case.account = directory.claimed(submission.credential)
     case.verified = checks.verified_by(envelope, case.account)
     checks.sender_is_verified(envelope, submission, case.verified)
@@ -121,6 +122,16 @@ async def _steps(case: Case, raw: bytes, configuration: Configuration, credentia
     account = checks.account_is_proven(case.account, proven)
     checks.sender_is_the_accounts(envelope, case.mail.from_addresses, account)
     case.accepted = decide(envelope, submission, account, case.verified, configuration.house)
+
+
+def _spoken(submission: Submission, envelope: Envelope) -> Submission:
+    """A mail without a credential is the speaker's. Raises ``Refused`` where nobody is known to speak."""
+    if not isinstance(submission.credential, Speaker):
+        return submission
+    login = envelope.identity or submission.credential.login
+    if not login:
+        raise Refused(SENDER_NOT_VERIFIED)
+    return replace(submission, credential=NoSecret(login))
 
 
 async def _maybe_in_thread(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
