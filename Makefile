@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test soak check lock config bench clean
+# make fuzz: a minute for each room that reads what strangers write; FUZZ_SECONDS=600 for a night.
+.PHONY: demo test fuzz soak check lock config bench clean
 
 demo: .venv/ready
 	@$(BIN)/email2sms demo
@@ -18,6 +19,10 @@ check: .venv/ready
 
 soak: .venv/ready    # the crash tests in their long form: an hour or so
 	@EMAIL2SMS_SOAK=1 $(BIN)/python -m pytest tests/e2e/test_crash_points.py tests/e2e/test_crash_loop.py tests/e2e/test_faults.py
+
+fuzz: .venv/ready
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet 'atheris>=3'
+	@$(BIN)/python -m tests.fuzz
 
 bench: .venv/ready
 	$(BIN)/python -m tests.benchmarks

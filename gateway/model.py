@@ -179,6 +179,14 @@ class NoSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class Speaker:
+    """No credential in the mail: it stands for the login that SMTP AUTH proved, else for ``login``, and only with a
+    verified sender. The service puts a ``NoSecret`` in its place."""
+
+    login: str
+
+
+@dataclass(frozen=True, slots=True)
 class Operator:
     """Somebody with access to the machine acts for the account (``email2sms send``)."""
 
@@ -194,7 +202,7 @@ class Conversation:
     login: str | None = None
 
 
-Credential = Password | ApiKey | NoSecret | Operator | Conversation
+Credential = Password | ApiKey | NoSecret | Speaker | Operator | Conversation
 
 
 class Channel(StrEnum):

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.model import Note
 
 Values = Mapping[str, str | int]
 
@@ -121,6 +125,10 @@ LIST_UNKNOWN = _reason("list_unknown", NO_LIST)
 FIELDS_MISSING = _reason("fields_missing", FORMAT)
 FIELD_REPEATED = _reason("field_repeated", FORMAT)
 LINE_NOT_UNDERSTOOD = _reason("line_not_understood", FORMAT)
+LINK_DIFFERS = _reason("link_differs", FORMAT)
+FAMILY_LINE = _reason("family_line", FORMAT)
+FAMILY_FIELD_MISSING = _reason("family_field_missing", FORMAT)
+FAMILY_SUBJECT = _reason("family_subject", FORMAT)
 SUBJECT_NOT_UNDERSTOOD = _reason("subject_not_understood", FORMAT)
 ONE_RECIPIENT_ONLY = _reason("one_recipient_only", FORMAT)
 TEXT_EMPTY = _reason("text_empty", FORMAT)
@@ -199,3 +207,5 @@ class Refused(Exception):
     def __init__(self, reason: Reason, **values: str | int) -> None:
         super().__init__(reason.key)
         self.refusal = Refusal(reason, values)
+        self.notes: tuple[Note, ...] = ()
+        """What had been understood until then."""

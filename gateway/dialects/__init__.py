@@ -11,6 +11,10 @@ KnownLogin = Callable[[str], bool]
 """Whether an account of that login exists: the address dialect's form a and form e differ in nothing else."""
 
 
+REPAIRED = "repaired: "
+"""How a note begins that tells of a repair: the reply mail repeats it when the mail is refused."""
+
+
 class Dialect(Protocol):
     """The seam. ``gateway/README.md`` tells how to add one."""
 

@@ -135,7 +135,8 @@ def _wishes(time: str, parameters: str) -> tuple[Wishes, str]:
     if test not in ("", "0"):
         raise Refused(TEST_ONLY)
     if form not in FORMATS or translit not in ("", "0", "1", "2"):
-        raise Refused(FORMAT_NOT_SUPPORTED, format=f"{translit},{form}"[:20])
+        shown = f"{translit},{form}"  # where a colon too many has moved the fields, it may be the password
+        raise Refused(FORMAT_NOT_SUPPORTED, format=shown if re.fullmatch(r"[0-9,]{1,6}", shown) else "?")
     transliterate = True if translit in ("1", "2") else None
     return Wishes(FORMATS[form], when=_when(time), transliterate=transliterate), "" if sender == "." else sender
 

@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.dialects import KnownLogin
+from gateway.dialects import REPAIRED, KnownLogin, repairs
 from gateway.model import TEXTLESS, Asked, Channel, Note, Password, ReceivedEmail, Submission, Wishes
 from gateway.sms.numbers import is_number, split
 from gateway.verdicts import CHANNEL_UNKNOWN, FIELD_REPEATED, FIELDS_MISSING, LINE_NOT_UNDERSTOOD, TEXT_EMPTY, Refused
@@ -30,6 +30,13 @@ KEYS = {
 OPTIONAL = {"channel": "Channel", "detail": "Detail", "comment": "Comment"}
 _NAMES = {**KEYS, **OPTIONAL}
 _FIELD = re.compile(rf"\s*({'|'.join(_NAMES)})\s*=\s*(.*?)\s*", re.IGNORECASE)
+_NEEDED = r"Sms ?User|Password|Source ?Address|Phone ?Number"
+_LOOSE = re.compile(rf"[\s•·*–—-]*({_NEEDED})\s*[=＝﹦:：]\s*(.*?)\s*", re.IGNORECASE)
+"""A field as mailers and people spoil it. Counts only for a key that is needed and not there yet: a text may begin
+with ``Password: 1234``."""
+_JOINED = re.compile(rf"\s(?=(?:{_NEEDED})\s*[=＝﹦])", re.IGNORECASE)
+_NUMBERS_AND_TEXT = re.compile(r"((?:\+?[0-9][0-9().\-]{9,18}[,;\s]+)+)([^\W\d].*)", re.DOTALL)
+"""Where all lines were joined: the numbers end where the first word begins."""
 KEYS_NEEDED = frozenset(KEYS.values())
 _NUMBERS = re.compile(r"(?:[,;\s]*\+?(?:[0-9][().\-]*){10,15})+[,;\s]*")
 """What may follow a comma at a line's end: too long for a code, though perhaps a wrong number."""
@@ -54,13 +61,19 @@ class TemplateDialect:
     def parse(self, mail: ReceivedEmail, recipients: tuple[str, ...], known_login: KnownLogin) -> Submission:
         """Read the four fields in any order, then the text."""
         template = _Template()
-        for line in mail.text.split("\n"):
+        try:
+            return self._submission(template, mail.text, recipients[0])
+        except Refused as refused:
+            refused.notes = tuple(template.notes)
+            raise
+
+    def _submission(self, template: _Template, text: str, recipient: str) -> Submission:
+        for line in text.split("\n"):
             template.take(line)
         values = template.finish()
         wishes = _wishes(values)
         if not template.text.strip() and wishes.channel not in TEXTLESS:
             raise Refused(TEXT_EMPTY)
-        recipient = recipients[0]
         return Submission(
             dialect=self.name,
             form="template",
@@ -101,12 +114,37 @@ class _Template:
             self.notes.append(Note("dialect", "decorative line dropped", {"line": self.number}))
         elif self.lines is not None:
             self.lines.append(line)
-        elif match := _FIELD.fullmatch(line):
-            self._field(_NAMES[match[1].lower()], match[2])
         else:
-            self._not_a_field(line)
+            self._header(line)
+
+    def _header(self, line: str) -> None:
+        pieces = self._pieces(line)
+        for piece in pieces:
+            if match := _FIELD.fullmatch(piece):
+                self._field(_NAMES[match[1].lower()], match[2])
+            elif (loose := _LOOSE.fullmatch(piece)) and (key := _key(loose[1])) not in self.values:
+                self._repaired(f"{key}= was written otherwise")
+                self._field(key, loose[2])
+            else:
+                self._not_a_field(piece)
+        ends_in_numbers = len(pieces) > 1 and self.numbers_open and self.values.keys() >= KEYS_NEEDED
+        if ends_in_numbers and (found := _NUMBERS_AND_TEXT.fullmatch(self.values["PhoneNumber"])):
+            self.values["PhoneNumber"], self.lines = found[1], [found[2]]
+
+    def _pieces(self, line: str) -> list[str]:
+        """The line, or the lines that it was made of: each begins with a needed key that is not there yet."""
+        pieces = _JOINED.split(line)
+        keys = [_key(match[1]) if (match := _LOOSE.fullmatch(piece)) else "" for piece in pieces]
+        if len(pieces) < 2 or "" in keys or len({*keys, *self.values}) < len(keys) + len(self.values):
+            return [line]
+        self._repaired("joined lines parted")
+        return pieces
+
+    def _repaired(self, what: str) -> None:
+        self.notes.append(Note("dialect", f"{REPAIRED}{what}", {"line": self.number}))
 
     def _field(self, key: str, value: str) -> None:
+        value = self._cleaned(key, value) if key in KEYS_NEEDED else value
         before = self.values.get(key)
         if key == "PhoneNumber":
             self.values[key] = f"{before},{value}" if before else value
@@ -116,8 +154,20 @@ class _Template:
             self.values[key] = value
         self.numbers_open = key == "PhoneNumber"
 
+    def _cleaned(self, key: str, value: str) -> str:
+        """Brackets and straight quotation marks may be a password's own."""
+        if key == "Password":
+            clean = value if value.startswith('"') else repairs.without_quotes(value)
+        else:
+            clean = repairs.without_quotes(repairs.without_links(value))
+        if clean != value:
+            self._repaired(f"link or quotation marks taken off {key}")
+        return clean
+
     def _not_a_field(self, line: str) -> None:
         stripped = line.strip()
+        if self.numbers_open and (bare := repairs.without_links(stripped)) != stripped:
+            stripped = bare
         complete = self.values.keys() >= KEYS_NEEDED
         numbers = self.values.get("PhoneNumber", "") if self.numbers_open else ""
         wants_more = numbers.endswith((",", ";"))
@@ -145,12 +195,23 @@ class _Template:
         missing = [key for key in KEYS.values() if not self.values.get(key)]
         if missing:
             raise Refused(FIELDS_MISSING, missing=", ".join(missing))
+        if (dialled := repairs.numbers(typed := self.values["PhoneNumber"])) != ",".join(_parts(typed)):
+            self._repaired("8 before a number made 7")
+            self.values["PhoneNumber"] = dialled
         self.text = "\n".join(line.rstrip() for line in self.lines or ()).strip("\n")
         if not self.text and self.taken_for_numbers:  # "call this number": the number is the text
             self.values["PhoneNumber"] = self.taken_for_numbers[0][0]
             self.text = "\n".join(line.strip() for _, line in self.taken_for_numbers)
             self.notes.append(Note("dialect", "the last numbers are the text: there is no other"))
         return self.values
+
+
+def _key(written: str) -> str:
+    return KEYS[written.replace(" ", "").lower()]
+
+
+def _parts(field: str) -> list[str]:
+    return [part.strip() for part in re.split(r"[,;\n]", field)]
 
 
 def _wishes(values: Mapping[str, str]) -> Wishes:

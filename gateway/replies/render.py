@@ -119,6 +119,8 @@ def _understood(notice: Notice) -> Iterator[str]:
     ]
     yield ""
     yield f"{word('understood', notice.language)}:"
+    repaired = str(notice.refusal.values.get("repaired", "")) if notice.refusal is not None else ""
+    rows += [("repaired", what) for what in repaired.split("; ")]
     for key, value in rows:
         if value:
             yield f"  {word(key, notice.language)}: {_printable(value)}"

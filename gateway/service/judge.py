@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
-from gateway.dialects import Dialect, split_address
+from gateway.dialects import REPAIRED, Dialect, split_address
 from gateway.mail.read import OpenedMail, open_mail, read
 from gateway.model import (
     Accepted,
@@ -19,9 +19,11 @@ from gateway.model import (
     Door,
     Envelope,
     Evidence,
+    NoSecret,
     Note,
     Password,
     ReceivedEmail,
+    Speaker,
     Submission,
     Vouch,
 )
@@ -34,7 +36,7 @@ from gateway.service.bans import Bans
 from gateway.service.credentials import Credentials
 from gateway.settings.load import Configuration
 from gateway.sms import numbers
-from gateway.verdicts import RELAY_DENIED, SENDER_NOT_ALLOWED, Refusal, Refused
+from gateway.verdicts import RELAY_DENIED, SENDER_NOT_ALLOWED, SENDER_NOT_VERIFIED, Refusal, Refused
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,6 +63,8 @@ class Case:
     """To guess a secret, perhaps."""
     accepted: Accepted | None = None
     refusal: Refusal | None = None
+    refused_notes: tuple[Note, ...] = ()
+    """What the dialect had understood before it refused."""
     early_notes: list[Note] = field(default_factory=list)
 
     @property
@@ -72,6 +76,7 @@ class Case:
         elif self.opened is not None:
             parts.append(self.opened.notes)
         parts += [found.notes for found in (self.submission, self.evidence, self.accepted) if found is not None]
+        parts.append(self.refused_notes)
         if self.refusal is not None:
             reason = self.refusal.reason.key
             parts.append([Note("policy", f"refused: {self.refusal.code}", {"why": reason, **self.refusal.values})])
@@ -133,6 +138,11 @@ async def judge(
         await _steps(case, raw, configuration, credentials, examiner, bans)
     except Refused as refused:
         case.refusal = refused.refusal
+        case.refused_notes = refused.notes
+        repaired = [note.what.removeprefix(REPAIRED) for note in case.notes if note.what.startswith(REPAIRED)]
+        if repaired:
+            values = {**refused.refusal.values, "repaired": "; ".join(repaired)}
+            case.refusal = replace(refused.refusal, values=values)
         case.verified = case.verified or _verified(case, configuration)
         if envelope.answer_by_mail and refused.refusal.reason is not SENDER_NOT_ALLOWED:
             await _examine(case, raw, configuration, examiner)  # whether the refusal may be sent by mail
@@ -152,7 +162,8 @@ async def _steps(
     checks.sender_is_somebodys(envelope, case.opened.from_addresses, directory)
     case.dialect = _common_dialect(envelope.recipients, configuration.dialects)
     case.mail = await _maybe_in_thread(len(raw), read, case.opened, case.dialect.charset)
-    case.submission = submission = case.dialect.parse(case.mail, envelope.recipients, directory.knows)
+    parsed = case.dialect.parse(case.mail, envelope.recipients, directory.knows)
+    case.submission = submission = _spoken(parsed, envelope)
     case.account = directory.claimed(submission.credential)
     case.verified = checks.verified_by(envelope, case.account)
     await _examine(case, raw, configuration, examiner)
@@ -177,6 +188,16 @@ async def _examine(case: Case, raw: bytes, configuration: Configuration, examine
     case.evidence = await examiner.examine(case.envelope, case.opened, raw, checks_of_door)
     if case.evidence is not None and case.evidence.vouched is not None:
         case.verified = case.evidence.vouched
+
+
+def _spoken(submission: Submission, envelope: Envelope) -> Submission:
+    """A mail without a credential is the speaker's. Raises ``Refused`` where nobody is known to speak."""
+    if not isinstance(submission.credential, Speaker):
+        return submission
+    login = envelope.identity or submission.credential.login
+    if not login:
+        raise Refused(SENDER_NOT_VERIFIED)
+    return replace(submission, credential=NoSecret(login))
 
 
 async def _maybe_in_thread(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

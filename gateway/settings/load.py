@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.dialects import Dialect
 from gateway.dialects.address import AddressDialect
+from gateway.dialects.families import FieldsFamily, PlainFamily, SubjectFamily
 from gateway.dialects.reply import ReplyDialect
 from gateway.dialects.smsc import SmscDialect
 from gateway.dialects.template import TemplateDialect
@@ -36,11 +37,13 @@ from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
 from gateway.policy.senders import Border, SenderChecks
 from gateway.settings.document import ConfigError, Document, Key, read
+from gateway.settings.families import family_faults
 from gateway.settings.schema import (
     AccountSettings,
     AccountsFile,
     DestinationSettings,
     DialectsSettings,
+    FamilySettings,
     GatewaySettings,
     HeartbeatSettings,
     HouseLimitSettings,
@@ -343,6 +346,7 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
             yield (*key, "on_refusal"), '"reply" needs the section replies; add it, or say reject'
     yield from _provider_faults(settings)
     yield from _dialect_faults(settings.dialects)
+    yield from family_faults(settings.dialects, {account.login for account in accounts})
     yield from _route_faults(settings)
     if settings.limits.spend_per_day is not None and not any(p.prices for p in settings.providers.values()):
         yield ("limits", "spend_per_day"), _NO_PRICES
@@ -395,8 +399,8 @@ def _route_faults(settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
 
 def _dialect_faults(dialects: DialectsSettings) -> Iterator[tuple[Key, str]]:
     given = {"template": dialects.template, "address": dialects.address, "smsc": dialects.smsc}
-    if not any(given.values()):
-        yield ("dialects",), "no dialect; give template, address, smsc or several"
+    if not any(given.values()) and not dialects.families:
+        yield ("dialects",), "no dialect; give template, address, smsc, families or several"
     for name, dialect in given.items():
         if dialect is not None and (fault := _charset_fault(dialect.charset)):
             yield ("dialects", name, "charset"), fault
@@ -547,6 +551,8 @@ def _dialects(settings: DialectsSettings) -> Iterator[Dialect]:
             charset=smsc.charset,
             max_destinations=smsc.max_destinations,
         )
+    families = sorted(settings.families, key=lambda family: family.style != "fields")
+    yield from map(_family, families)  # service addresses before whole domains
     if (address := settings.address) is not None:
         yield AddressDialect(
             domains=frozenset(domain.lower() for domain in address.domains),
@@ -554,6 +560,20 @@ def _dialects(settings: DialectsSettings) -> Iterator[Dialect]:
             max_text_length=address.max_text_length,
             max_destinations=address.max_destinations,
         )
+
+
+def _family(family: FamilySettings) -> Dialect:
+    domains = frozenset(domain.lower() for domain in family.domains)
+    common = (family.charset, family.max_destinations)
+    match family.style:
+        case "fields":
+            addresses = frozenset(address.lower() for address in family.addresses)
+            keys = {key.strip().lower(): role for key, role in family.keys.items()}
+            return FieldsFamily(family.name, addresses, keys, family.separator or ":", *common)
+        case "subject":
+            fields, optional = family.fields, family.optional
+            return SubjectFamily(family.name, domains, fields, optional, family.separator or ";", *common)
+    return PlainFamily(family.name, domains, family.text, family.account or "", family.originator or "", *common)
 
 
 def _national(settings: GatewaySettings) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 
+from gateway.dialects.families import Role
 from gateway.model import Channel
 from gateway.policy.composing import Transliterate
 from gateway.policy.cutting import line_pattern
@@ -283,6 +284,32 @@ class ReplySettings(Strict):
     key_file: str | None = Field(None, description="A file whose first line is the key.")
 
 
+class FamilySettings(Strict):
+    """A relative of our dialects; `config/dialects` has examples. A credential is `login` and `password`, or `key`."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$", description="In log, metrics and replies.")
+    style: Literal["fields", "subject", "plain"] = Field(
+        description="`fields`: a key and its value a line, in the body. `subject`: `number@domain` and fields in the "
+        "subject. `plain`: `number@domain` and no credential: the sender logs in by SMTP AUTH, or is in a trusted "
+        "network."
+    )
+    addresses: tuple[str, ...] = Field((), description="`fields`: service addresses.")
+    domains: tuple[str, ...] = Field((), description="`subject` and `plain`: every address in them is ours.")
+    keys: dict[str, Role] = Field(default_factory=dict, description="`fields`: what each key means.")
+    fields: tuple[Role, ...] = Field((), description="`subject`: what the fields mean, in order.")
+    optional: tuple[Role, ...] = Field((), description="`subject`: fields that may follow.")
+    separator: str | None = Field(
+        None,
+        pattern=r"^[:=;,|]$",
+        description="Between key and value, default `:`; between a subject's fields, default `;`.",
+    )
+    text: Literal["subject", "body", "both"] = Field("body", description="`plain`: what is sent.")
+    account: str | None = Field(None, description="`plain`: whose mails are that come without SMTP AUTH.")
+    originator: str | None = Field(None, description="`plain`: default: the account's only one.")
+    charset: str = Field("utf-8", description="Of mails that declare none.")
+    max_destinations: int = Field(20, ge=1, le=1000, description="Numbers in one mail.")
+
+
 class DialectsSettings(Strict):
     """How mails are written. At least one; a recipient that no dialect claims is refused."""
 
@@ -290,6 +317,7 @@ class DialectsSettings(Strict):
     address: AddressSettings | None = None
     smsc: SmscDialectSettings | None = None
     reply: ReplySettings | None = None
+    families: tuple[FamilySettings, ...] = ()
 
 
 if TYPE_CHECKING:

@@ -163,3 +163,10 @@ def test_each_folder_says_who_sends_such_a_mail() -> None:
     for folder in FOLDERS:
         assert {path.name for path in folder.iterdir()} == {"mail.eml", "expect.yaml"}
         assert (folder / "expect.yaml").read_text("utf-8").startswith("# ")
+
+
+def test_what_was_mended_is_told_with_the_refusal() -> None:
+    raw = (CORPUS / "170-outlook-joined-and-linkified" / "mail.eml").read_bytes().replace(b"My Bank", b"Nobody")
+    refusal = judged(raw, {}).refusal
+    assert refusal is not None
+    assert "joined lines parted" in str(refusal.values["repaired"])

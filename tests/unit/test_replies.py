@@ -103,3 +103,11 @@ def test_a_report_on_several() -> None:
 def test_only_plain_addresses(to: str) -> None:
     with pytest.raises(ValueError, match="plain address"):
         rendered(to=to)
+
+
+def test_what_was_mended_in_the_mail_is_told() -> None:
+    values = {"repaired": "joined lines parted; 8 before a number made 7"}
+    text = rendered(refusal=Refusal(CREDENTIALS_WRONG, values)).get_content().replace("\r\n", "\n")
+    assert "mended in the mail: joined lines parted\n" in text
+    assert "mended in the mail: 8 before a number made 7\n" in text
+    assert "mended" not in rendered().get_content()

@@ -201,3 +201,12 @@ def test_not_too_far_ahead(when: When) -> None:
     with pytest.raises(Refused) as caught:
         resolve(when, NOON, MONTH_S)
     assert (caught.value.refusal.code, caught.value.refusal.values) == ("LIMIT", {"days": 30})
+
+
+def test_a_password_in_the_place_of_the_format_is_not_told() -> None:  # found by make fuzz
+    with pytest.raises(Refused) as caught:
+        DIALECT.parse(
+            ReceivedEmail("", "a:b:0:0:qwerty12:79101234567:text", (), "", "", (), ()), ("x@y",), lambda login: False
+        )
+    assert caught.value.refusal.reason.key == "format_not_supported"
+    assert "qwerty12" not in repr(caught.value.refusal.values)

@@ -138,3 +138,65 @@ def test_a_channel_that_does_not_exist() -> None:
     with pytest.raises(Refused) as caught:
         parse(f"{HEAD}Channel=pigeon\ntext")
     assert caught.value.refusal.reason.key == "channel_unknown"
+
+
+# ── what mailers do to it ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        HEAD.replace("=", "＝") + "text",
+        HEAD.replace("=", ": ") + "text",
+        HEAD.replace("SmsUser", "• Sms User").replace("Phone", "- Phone ") + "text",
+        HEAD.replace("\n", " ").strip() + "\ntext",
+        HEAD.replace("\n", " ") + "text",
+        HEAD.replace("79101234567", "79101234567<tel:+79101234567>") + "text",
+        HEAD.replace("79101234567", "<tel:+79101234567>") + "text",
+        HEAD.replace("79101234567", "79101234567<mailto:79101234567>") + "text",
+        HEAD.replace("79101234567", "[tel:79101234567]") + "text",
+        HEAD.replace("79101234567", "8 (910) 123-45-67") + "text",
+        HEAD.replace("79101234567", "8 (910) 123-45-67<tel:+79101234567>") + "text",
+        HEAD.replace("My Bank", "“My Bank”") + "text",
+        HEAD.replace("secret77", "«secret77»") + "text",
+        HEAD.replace("=u", "=u<mailto:u>") + "text",
+    ],
+)
+def test_repaired(mail: str) -> None:
+    submission = parse(mail)
+    assert submission.credential == Password("u", "secret77")
+    assert (submission.originator, submission.text) == ("My Bank", "text")
+    assert [typed.lstrip("+") for typed in numbers(submission)] == ["79101234567"]
+    assert any(note.what.startswith("repaired: ") for note in submission.notes)
+    assert not any("secret77" in repr(note) or "9101234567" in repr(note) for note in submission.notes)
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        HEAD + "Password: 1234",
+        HEAD + "• SmsUser: you",
+        HEAD + "Sms User=you PhoneNumber=79102345678",
+    ],
+)
+def test_what_is_the_text_or_the_password_is_not_repaired(mail: str) -> None:
+    submission = parse(mail)
+    assert numbers(submission) == ["79101234567"]
+    assert submission.text == mail.rpartition("\n")[2]
+    assert not [note for note in submission.notes if note.what.startswith("repaired")]
+
+
+def test_a_link_to_another_number_is_refused_and_the_repairs_before_it_are_told() -> None:
+    with pytest.raises(Refused) as caught:
+        parse("Sms User=u\n" + HEAD.split("\n", 1)[1].replace("79101234567", "79101234567<tel:+79102345678>") + "text")
+    assert caught.value.refusal.reason.key == "link_differs"
+    assert [note.what for note in caught.value.notes] == ["repaired: SmsUser= was written otherwise"]
+
+
+@pytest.mark.parametrize("password", ['"secret"', "<tel:79102345678>", "x<tel:79>"])
+def test_a_password_keeps_its_own_marks(password: str) -> None:
+    assert parse(HEAD.replace("secret77", password) + "text").credential == Password("u", password)
+
+
+def test_eight_is_a_country_code_elsewhere() -> None:
+    assert numbers(parse(HEAD.replace("79101234567", "81312345678") + "text")) == ["81312345678"]
