@@ -12,6 +12,7 @@ import yaml
 from gateway.dialects import Dialect
 from gateway.mail.read import open_mail, read
 from gateway.model import Door, Envelope, ReceivedEmail
+from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
 from gateway.service.judge import judge
 from gateway.settings.document import ConfigError
@@ -78,7 +79,7 @@ def whole(data: bytes) -> None:
         recipients=("emailtosms@sms.example.com",),
         received_at=1773299700.0,
     )
-    case = asyncio.run(judge(envelope, data, CONFIGURATION, CREDENTIALS))
+    case = asyncio.run(judge(envelope, data, CONFIGURATION, CREDENTIALS, Examiner()))
     assert (case.refusal is None) != (case.accepted is None)
 
 

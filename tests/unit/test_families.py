@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.dialects import Dialect
 from gateway.model import ApiKey, Credential, Door, Envelope, Password, ReceivedEmail, Speaker, Submission
+from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
 from gateway.service.judge import judge
 from gateway.settings.document import ConfigError
@@ -119,7 +120,7 @@ RAW = b"From: alerts@bank.example\nTo: 79102345678@devices.example\nSubject: Pow
 async def test_plain_stands_for_who_is_verified(
     configuration: Configuration, changes: dict[str, Any], account: str | None
 ) -> None:
-    case = await judge(replace(ENVELOPE, **changes), RAW, configuration, Credentials())
+    case = await judge(replace(ENVELOPE, **changes), RAW, configuration, Credentials(), Examiner())
     assert (case.accepted.account if case.accepted else None) == account, case.refusal
     if changes.get("identity") == "other":
         assert case.refusal is not None
