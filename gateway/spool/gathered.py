@@ -132,8 +132,9 @@ def _charge(connection: Connection, charges: Mapping[str, Sequence[int]], now: f
     day, hour = at.strftime("%Y-%m-%d"), at.strftime("%Y-%m-%dT%H")
     everybody = {THE_GATEWAY: [one for segments in charges.values() for one in segments]} if charges else {}
     for account, segments in sorted((everybody | dict(charges)).items()):
-        rows = [{"account": account, "period": period, "jobs": 0} for period in (day, hour)]
-        connection.execute(insert_missing(connection, usage), rows)
+        if account != THE_GATEWAY:  # whose counters are there only where it has caps
+            rows = [{"account": account, "period": period, "jobs": 0} for period in (day, hour)]
+            connection.execute(insert_missing(connection, usage), rows)
         for period, count in ((day, len(segments)), (f"{day} segments", sum(segments)), (hour, len(segments))):
             mine = (usage.c.account == account, usage.c.period == period)
             connection.execute(update(usage).where(*mine).values(jobs=usage.c.jobs + count))

@@ -69,7 +69,7 @@ async def dkim_of(raw: bytes, keys: Records, *, now: float | None = None) -> lis
         (b"Content-Transfer-Encoding: base64\r\n" + signed(MAIL), "policy", "h= leaves content-transfer-encoding"),
         (b"Subject: Evil\r\n" + signed(MAIL), "policy", "more than one field subject"),
         (b"From: evil@evil.example\r\n" + signed(MAIL), "policy", "more than one field from"),
-        (b"subject : Evil\r\n" + signed(MAIL), "none", ""),  # for us the text begins there
+        (b"subject : Evil\r\n" + signed(MAIL), "policy", "more than one field subject"),
         # who signed
         (signed(MAIL, "esp.example"), "neutral", "not of the From domain"),
         (signed(MAIL, "unknown.bank.example"), "permerror", "no such key"),

@@ -128,7 +128,7 @@ ROWS = {
     "NUL around a command": only(b"\0NOOP\0\r\n", "ehlo", "250 2.0.0", "500 5.5.2", "stray-bytes"),
     "NUL inside a command": same(b"NO\0OP\r\n", "ehlo", "500 5.5.2"),
     "a byte order mark": only(b"\xef\xbb\xbfEHLO x\r\n", "", "250-sms", "500 5.5.1", "stray-bytes"),
-    "CR CR LF": same(b"NOOP\r\r\n", "ehlo", "250 2.0.0"),
+    "CR CR LF": same(b"NOOP\r\r\n", "ehlo", "250 2.0.0", stranger="500 5.5.2"),
     "LF after commands": same([b"EHLO x\n", b"NOOP\n"], "", "250 2.0.0", "lf-commands"),
     "LF in the text": same(BARE + END, "data", "250 2.0.0 OK", "lf-text", stranger="550 5.6.0"),
     "LF . LF is no end among CRLF": same(BARE + b"\n.\nVRFY x" + END, "data", "250 2.0.0 OK", "lf-text", "550 5.6.0"),
