@@ -6,7 +6,6 @@ Numbers, states and names stay readable: the store looks for them.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import secrets
 from typing import Any
@@ -26,20 +25,13 @@ class WrongKey(Exception):
 
 
 class Sealing:
-    """``key`` is 32 random bytes in base64. Raises ``ValueError`` for anything else, ``ImportError`` without the
-    extra ``encryption``."""
+    """``key`` is 32 random bytes. Raises ``ImportError`` without the extra ``encryption``."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: bytes) -> None:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415  (only stores that are sealed need it)
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
 
-        try:
-            raw = base64.b64decode(key.strip(), validate=True)
-        except (binascii.Error, ValueError):
-            raw = b""
-        if len(raw) != 32:
-            raise ValueError("no key; make one by: openssl rand -base64 32")
-        self._cipher = AESGCM(raw)
+        self._cipher = AESGCM(key)
         self._is_foreign = InvalidTag
 
     def seal(self, plain: bytes) -> bytes:
