@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, delete, exists, select, text, update
 
 from gateway.lifecycle import State
+from gateway.spool import audit
 from gateway.spool.schema import (
     WITH_COPY,
     WITH_TEXT,
@@ -58,4 +59,5 @@ def delete_records(connection: Connection, before: float) -> int:
     connection.execute(delete(incoming).where(incoming.c.received_at < before))
     day = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%d")
     connection.execute(delete(usage).where(usage.c.period < day))
+    audit.forget(connection, before)
     return len(ids)
