@@ -47,6 +47,7 @@ from gateway.smtp.server import Listener
 from gateway.spool.claims import ProviderTerms
 from gateway.spool.engine import StoreInUse, cause, is_away, is_misconfigured
 from gateway.spool.migrations import SchemaTooNew
+from gateway.spool.sealing import Sealing, WrongKey
 from gateway.spool.sqlite import lock
 from gateway.spool.store import Store
 from gateway.web.callbacks import application as callback_site
@@ -269,8 +270,9 @@ async def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
     """The store of this configuration. Raises ``ConfigError`` when it cannot be used, ``Unavailable`` when it cannot
     be used now."""
     try:
-        min_free = configuration.settings.store.min_free
-        return await Store.open(configuration.store_url, exclusive=exclusive, min_free=min_free)
+        store = configuration.settings.store
+        key = Sealing(store.key_bytes) if store.key_bytes is not None else None
+        return await Store.open(configuration.store_url, exclusive=exclusive, min_free=store.min_free, key=key)
     except Exception as error:
         raise _unusable(configuration, error) from None
 
@@ -294,6 +296,16 @@ def _unusable(configuration: Configuration, error: Exception) -> Exception:
             return ConfigError(f"{where}: {error}: another gateway serves from it; stop that one first")
         case SchemaTooNew():
             return ConfigError(f"{where}: written by a newer version (schema {error}); install that version")
+        case WrongKey():
+            key = configuration.settings.store.key
+            what = "is sealed with another key" if key else "is sealed, and no key is given"
+            return ConfigError(
+                f"{configuration.path}: store.key: the store {what}; give the one that it was sealed with"
+            )
+        case ImportError(name=str(name)) if name.partition(".")[0] == "cryptography":
+            return ConfigError(
+                f"{configuration.path}: store.key: needs a package that is missing: pip install 'email2sms[encryption]'"
+            )
         case OSError(filename=str(path)):
             return ConfigError(f"{where}: {path}: {error.strerror}; mend the folder's permissions")
     is_file = configuration.store_is_embedded and isinstance(error, OperationalError)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +19,7 @@ from rich.markup import escape
 
 from gateway.model import Note
 from gateway.settings.load import Configuration, load
+from gateway.sms.numbers import mask
 
 if TYPE_CHECKING:
     from gateway.spool.store import Store
@@ -72,6 +75,20 @@ def ago(at: float) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return f"{seconds} s ago"
+
+
+def operator() -> str:
+    """Who types: the user of the system, and who has become it by sudo."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return os.environ.get("SUDO_USER") or user
+
+
+def masked_address(address: str) -> str:
+    """Numbers in it are masked."""
+    return re.sub(r"\+?\d[\d().\-]{5,}\d", lambda found: mask(found[0]), address)
 
 
 def clock(at: float | None) -> str:

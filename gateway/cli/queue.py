@@ -19,12 +19,14 @@ from gateway.cli.common import (
     clock,
     configuration,
     console,
+    masked_address,
     note_words,
+    operator,
     print_json,
     store_of,
 )
 from gateway.lifecycle import Event, State
-from gateway.service.desk import Desk, JobRow, Story
+from gateway.service.desk import Desk, JobRow, Look, Story, Words
 from gateway.service.switch import Scope, Switch
 from gateway.sms.numbers import mask
 
@@ -93,25 +95,55 @@ async def _list(config: Any, states: list[State], limit: int) -> tuple[list[JobR
 def show(
     wanted: Annotated[str, typer.Argument(metavar="ID", help="Queue id, job id or the provider's id.")],
     numbers: NumbersOption = False,
+    text: Annotated[bool, typer.Option("--text", help="Show what people wrote; that you looked is recorded.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The whole story of one mail and its SMS."""
-    story = asyncio.run(_story(config, wanted))
+    story, words = asyncio.run(_story(config, wanted, text))
     if story is None:
         typer.echo(f"nothing is known of {wanted}", err=True)
         raise typer.Exit(1)
     if as_json:
         whole = asdict(story)
         whole["jobs"] = [_row(job, numbers) for job in story.jobs]
+        if not numbers:
+            whole["mail"]["recipients"] = [masked_address(address) for address in story.mail["recipients"]]
+        if words is not None:
+            whole["words"] = asdict(words)
         print_json(whole)
         return
     _print_story(story, numbers)
+    if words is not None:
+        for job_id, said in words.texts.items():
+            console.print(f"text of {job_id}: {said if said is not None else 'erased, or none'}", markup=False)
+        console.print(words.copy if words.copy is not None else "no copy of the mail", markup=False)
 
 
-async def _story(config: Any, wanted: str) -> Story | None:
+async def _story(config: Any, wanted: str, text: bool) -> tuple[Story | None, Words | None]:
     async with store_of(configuration(config)) as store:
-        return await Desk(store).story(wanted)
+        desk = Desk(store)
+        story = await desk.story(wanted)
+        return story, await desk.words(story.mail["id"], operator()) if story is not None and text else None
+
+
+def audit(
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Who has looked at what people wrote, the newest first."""
+    looks = asyncio.run(_looks(config, limit))
+    if as_json:
+        print_json([asdict(look) for look in looks])
+        return
+    for look in looks:
+        console.print(f"{clock(look.at)}  {look.who}  {look.what}  {look.subject}", markup=False)
+
+
+async def _looks(config: Any, limit: int) -> list[Look]:
+    async with store_of(configuration(config)) as store:
+        return await Desk(store).looks(limit)
 
 
 def _print_story(story: Story, numbers: bool) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from gateway.lifecycle import Event, State
-from gateway.spool import desk
+from gateway.spool import audit, desk
+from gateway.spool.audit import Look, Words
 from gateway.spool.desk import JobRow, Story
 from gateway.spool.store import Store
 
-__all__ = ["Desk", "JobRow", "Story"]
+__all__ = ["Desk", "JobRow", "Look", "Story", "Words"]
 
 log = structlog.get_logger()
 
@@ -35,6 +36,14 @@ class Desk:
     async def story(self, wanted: str) -> Story | None:
         """All about a mail, by its queue id, a job's id or a provider's id."""
         return await self._store.read(lambda connection: desk.story(connection, wanted))
+
+    async def words(self, mail_id: str, who: str) -> Words:
+        """What people wrote in a mail and its SMS, for ``who``: that he has looked is written down first."""
+        return await self._store.write(lambda connection: audit.words(connection, mail_id, who, self._clock()))
+
+    async def looks(self, limit: int) -> list[Look]:
+        """Who has looked, the newest first."""
+        return await self._store.read(lambda connection: audit.looks(connection, limit))
 
     async def change(self, job_id: str, event: Event) -> State | None:
         """Retry or cancel. None: there is no such job, or it is in no state for that."""

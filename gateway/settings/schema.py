@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -99,6 +100,16 @@ class ServerSettings(Strict):
     )
 
 
+def _sealing_key(value: SecretStr) -> SecretStr:
+    try:
+        raw = base64.b64decode(value.get_secret_value(), validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise ValueError("the key is not 32 bytes in base64; make one by: openssl rand -base64 32")
+    return value
+
+
 class StoreSettings(Strict):
     """The durable store."""
 
@@ -115,6 +126,17 @@ class StoreSettings(Strict):
         description="Bytes that must stay free on the disk of an SQLite store: with less, mail is put off (452), "
         "and what has been accepted goes on.",
     )
+    key: Annotated[SecretStr, AfterValidator(_sealing_key)] | None = Field(
+        None,
+        description="Encrypts texts, incoming SMS, copies of mails, replies and webhook events in the store: 32 random "
+        "bytes in base64, `openssl rand -base64 32`. Needs the extra `encryption`. See `deploy/privacy.md`.",
+    )
+    key_file: str | None = Field(None, description="A file whose first line is the key.")
+
+    @property
+    def key_bytes(self) -> bytes | None:
+        """The key itself."""
+        return base64.b64decode(self.key.get_secret_value()) if self.key is not None else None
 
 
 class TlsSettings(Strict):

@@ -104,7 +104,7 @@ def story(connection: Connection, wanted: str) -> Story | None:
     ).mappings()
     notes = connection.execute(select(trail).where(trail.c.mail_id == mail["id"]).order_by(trail.c.id))
     return Story(
-        mail={key: value for key, value in mail.items() if key != "dedup_key"},
+        mail={key: value for key, value in mail.items() if key not in _NOT_SHOWN},
         jobs=job_rows,
         attempts=tuple(dict(row) for row in tries),
         trail=tuple((row.at, row.job_id, Note(*note)) for row in notes for note in row.notes),
@@ -115,6 +115,7 @@ def story(connection: Connection, wanted: str) -> Story | None:
     )
 
 
+_NOT_SHOWN = ("dedup_key", "copy", "dsn")
 _PERHAPS_SENT = (State.UNCERTAIN.value, State.QUEUED.value)
 
 

@@ -12,6 +12,8 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from gateway.spool.sealing import Sealing
+
 T = TypeVar("T")
 
 log = structlog.get_logger()
@@ -37,7 +39,7 @@ _SESSION = {
 class PostgresDatabase:
     """A pool of connections. One that breaks is replaced; the transaction that it was in fails."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, key: Sealing | None = None) -> None:
         mode = url.query.get("sslmode")
         if mode is not None:  # as libpq spells it; asyncpg's own name is "ssl"
             url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
@@ -50,6 +52,7 @@ class PostgresDatabase:
             pool_use_lifo=True,
             connect_args={"timeout": CONNECT_S, "command_timeout": STATEMENT_S, "server_settings": _SESSION},
         )
+        self._engine.dialect.sealing = key  # type: ignore[attr-defined]  # for the types of ``sealing``
 
     async def open(self, *, exclusive: bool) -> None:
         """Nothing is exclusive here. Raises what ``is_away`` knows when there is no server."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, delete, exists, select, text, update
 
 from gateway.lifecycle import State
+from gateway.spool import audit
 from gateway.spool.holds import BURSTS
 from gateway.spool.schema import (
     WITH_COPY,
@@ -62,6 +63,7 @@ def delete_records(connection: Connection, before: float) -> int:
     day = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%d")
     connection.execute(delete(usage).where(usage.c.period < day))
     connection.execute(delete(heartbeats).where(heartbeats.c.at < before))
+    audit.forget(connection, before)
     return len(ids)
 
 

@@ -24,6 +24,8 @@ from sqlalchemy import (
     text,
 )
 
+from gateway.spool.sealing import SealedBytes, SealedJSON, SealedText
+
 metadata = MetaData()
 
 # SQLite uses a partial index only where the query repeats its condition literally, without bound values.
@@ -71,7 +73,7 @@ mails = Table(
     Column("reply_to", String),  # NULL: no mail may be sent to this sender
     Column("language", String, nullable=False),
     Column("dedup_key", LargeBinary, unique=True),
-    Column("copy", Text),  # header and text with the credential masked
+    Column("copy", SealedText),  # header and text with the credential masked
     Column("dsn", _OptionalJSON),  # what the client wants to hear by RFC 3461
     Index("mails_received", "received_at"),
     Index("mails_copy", "received_at", **_where(WITH_COPY)),
@@ -86,7 +88,7 @@ jobs = Table(
     Column("originator", String, nullable=False),
     Column("destination", String, nullable=False),
     Column("recipient", String, nullable=False),
-    Column("text", Text),
+    Column("text", SealedText),
     Column("segments", Integer, nullable=False),
     Column("route", JSON, nullable=False),
     Column("provider", String, nullable=False),
@@ -110,7 +112,7 @@ jobs = Table(
     Column("provider_id", String),
     Column("told", Boolean, nullable=False, server_default=false()),  # nothing that the sender must still hear
     Column("channel", String, nullable=False, server_default="sms"),
-    Column("extras", _OptionalJSON),  # detail, comment, send_at; erased with the text
+    Column("extras", SealedJSON),  # detail, comment, send_at; erased with the text
     Column("tell", String, nullable=False, server_default=""),  # who hears of more than failures: words of model.Tell
     Column("not_before", Float),  # scheduled; NULL: goes out as soon as it can
     Column("generation", Integer, nullable=False, server_default="0"),  # sent anew by an operator so many times
@@ -167,7 +169,7 @@ outbox = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("owner", String),  # the process that is sending it
     Column("sent_at", Float),
-    Column("message", LargeBinary),  # rendered at the first try, so that every try sends the same
+    Column("message", SealedBytes),  # rendered at the first try, so that every try sends the same
     Column("error", Text, nullable=False, server_default=""),
     Column("kind", String, nullable=False, server_default="report"),  # report, confirmation, incoming
     Index("outbox_due", "due_at", **_where(PENDING)),
@@ -214,7 +216,7 @@ incoming = Table(
     Column("sender", String, nullable=False),
     Column("destination", String, nullable=False),
     Column("account", String),  # NULL: nobody's number
-    Column("text", Text),
+    Column("text", SealedText),
     Index("incoming_provider_id", "provider", "provider_id", unique=True),
     Index("incoming_received", "received_at"),
 )
@@ -224,7 +226,7 @@ hooks = Table(
     metadata,
     Column("id", _Serial, primary_key=True),
     Column("account", String, nullable=False),
-    Column("event", JSON, nullable=False),  # what is told
+    Column("event", SealedJSON, nullable=False),  # what is told
     Column("created_at", Float, nullable=False),
     Column("due_at", Float),  # NULL: done, or given up
     Column("tries", Integer, nullable=False, server_default="0"),
@@ -347,3 +349,21 @@ bans = Table(
     Index("bans_until", "until"),
 )
 """For whom wrong credentials are counted, and who is shut out."""
+sealing = Table(
+    "sealing",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row: 1; none: the store was never sealed
+    Column("word", SealedText, nullable=False),  # can be read by whoever has the key
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("who", String, nullable=False),
+    Column("what", String, nullable=False),
+    Column("subject", String, nullable=False),  # a queue id, or a masked number
+    Index("audit_at", "at"),
+)
+"""Who has looked at what people wrote, and who has taken or erased it."""

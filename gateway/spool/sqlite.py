@@ -21,6 +21,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
 from gateway.spool.engine import StoreInUse, cause, on_connect
+from gateway.spool.sealing import Sealing
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ _BROKEN = frozenset(
 class SqliteDatabase:
     """``path`` is the file. Its folder is made when it does not exist."""
 
-    def __init__(self, url: URL, min_free: int = 0) -> None:
+    def __init__(self, url: URL, min_free: int = 0, key: Sealing | None = None) -> None:
         self.path = Path(url.database or "")
         self._min_free = min_free
         self._reserve = self.path.with_name(self.path.name + ".reserve")
@@ -51,6 +52,8 @@ class SqliteDatabase:
         # IMMEDIATE: a transaction that reads and then writes must not find, at its first write, that
         # another process has written in between.
         self._engines = {True: _engine(url, "BEGIN IMMEDIATE"), False: _engine(url, "BEGIN")}
+        for engine in self._engines.values():
+            engine.dialect.sealing = key  # type: ignore[attr-defined]  # for the types of ``sealing``
         self._threads = {
             True: ThreadPoolExecutor(1, thread_name_prefix="spool-write"),
             False: ThreadPoolExecutor(1, thread_name_prefix="spool-read"),

@@ -8,32 +8,33 @@ from typing import TypeVar
 from sqlalchemy import URL, Connection, make_url
 
 from gateway.policy.guessing import Record
-from gateway.spool import migrations
+from gateway.spool import migrations, sealing
 from gateway.spool.bans import Strike, strike
 from gateway.spool.batch import Batch
 from gateway.spool.engine import Database
 from gateway.spool.put import Put, StoredMail, confirm, put
 from gateway.spool.receipts import Applied, Received, record
+from gateway.spool.sealing import Sealing
 from gateway.spool.settle import Settlement, settle
 from gateway.spool.sqlite import SqliteDatabase
 
 T = TypeVar("T")
 
 
-def _database(url: URL, min_free: int) -> Database:
+def _database(url: URL, min_free: int, key: Sealing | None) -> Database:
     if url.get_backend_name() == "sqlite":
-        return SqliteDatabase(url, min_free)
+        return SqliteDatabase(url, min_free, key)
     from gateway.spool.postgres import PostgresDatabase  # noqa: PLC0415  (ten megabytes that SQLite need not pay)
 
-    return PostgresDatabase(url)
+    return PostgresDatabase(url, key)
 
 
 class Store:
     """``put``, ``confirm``, ``settle``, ``record`` and ``strike`` are the hot paths and commit in groups; the others
     are single."""
 
-    def __init__(self, url: str, min_free: int = 0) -> None:
-        self.database = _database(make_url(url), min_free)
+    def __init__(self, url: str, min_free: int = 0, key: Sealing | None = None) -> None:
+        self.database = _database(make_url(url), min_free, key)
         self.put: Batch[StoredMail, Put] = Batch(self.database, put)
         self.confirm: Batch[str, None] = Batch(self.database, confirm)
         self.settle: Batch[Settlement, bool] = Batch(self.database, settle)
@@ -41,16 +42,19 @@ class Store:
         self.record: Batch[Received, Applied] = Batch(self.database, record)
 
     @classmethod
-    async def open(cls, url: str, *, exclusive: bool, min_free: int = 0) -> Store:
-        """Open and bring the schema up to date. ``exclusive`` is for the daemon; ``min_free`` are bytes of the disk.
+    async def open(cls, url: str, *, exclusive: bool, min_free: int = 0, key: Sealing | None = None) -> Store:
+        """Open and bring the schema up to date. ``exclusive`` is for the daemon; ``min_free`` are bytes of the disk;
+        with a ``key``, what people wrote is sealed from now on.
 
-        Raises ``StoreInUse`` when another daemon has the file, ``SchemaTooNew`` when a newer version
-        of the gateway wrote it, and what ``is_away`` knows when the server cannot be reached.
+        Raises ``StoreInUse`` when another daemon has the file, ``SchemaTooNew`` when a newer version of the gateway
+        wrote it, ``WrongKey`` when it is sealed with another key, and what ``is_away`` knows when the server cannot
+        be reached.
         """
-        store = cls(url, min_free)
+        store = cls(url, min_free, key)
         try:
             await store.database.open(exclusive=exclusive)
             await store.write(migrations.upgrade)
+            await store.write(sealing.check)
         except BaseException:
             await store.close()
             raise

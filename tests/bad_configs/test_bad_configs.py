@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
+from gateway.daemon import open_store
 from gateway.settings.document import ConfigError
 from gateway.settings.load import load
 from tests.process import command
@@ -374,3 +376,39 @@ def test_storms(tmp_path: Path, storm: str, words: str) -> None:
     with pytest.raises(ConfigError) as error:
         load(write(tmp_path, accounts=f"{ACCOUNTS}    storm: {storm}\n"))
     assert f"accounts.yaml:7: {words}" in str(error.value)
+
+
+A_KEY = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
+ANOTHER_KEY = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI="
+
+
+@pytest.mark.parametrize("key", ["dG9vIHNob3J0", "***no base64***", A_KEY + "QUFB"])
+def test_a_key_that_is_none(tmp_path: Path, key: str) -> None:
+    (tmp_path / "key").write_text(key)
+    for setting in (f"key: '{key}'", "key_file: key"):
+        with pytest.raises(ConfigError) as caught:
+            load(write(tmp_path, GOOD + f"\nstore: {{{setting}}}\n"))
+        assert ": store" in str(caught.value)
+        assert "the key is not 32 bytes in base64; make one by: openssl" in str(caught.value)
+        assert key not in str(caught.value)
+
+
+async def test_a_store_that_is_sealed_with_another_key(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + f"\nstore: {{key: {A_KEY}}}\n")
+    await (await open_store(load(path), exclusive=False)).close()
+    for setting, words in ((f"key: {ANOTHER_KEY}", "is sealed with another key"), ("", "is sealed, and no key is")):
+        write(tmp_path, GOOD + f"\nstore: {{{setting}}}\n")
+        with pytest.raises(ConfigError) as caught:
+            await open_store(load(path), exclusive=False)
+        assert f"{path}: store.key: the store {words}" in str(caught.value)
+        assert "give the one" in str(caught.value)
+    code, _, err = await command("serve", "--config", str(path))
+    assert (code, "store.key" in err, "Traceback" in err) == (78, True, False)
+
+
+async def test_a_key_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    with pytest.raises(ConfigError) as caught:
+        await open_store(load(write(tmp_path, GOOD + f"\nstore: {{key: {A_KEY}}}\n")), exclusive=False)
+    assert "pip install 'email2sms[encryption]'" in str(caught.value)
+    assert A_KEY not in str(caught.value)
