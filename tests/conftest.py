@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import hypothesis
 import pytest
+import structlog
 from sqlalchemy import make_url
 
 _serial = itertools.count(1)
@@ -20,6 +21,15 @@ _serial = itertools.count(1)
 # Two test processes share two cores: how long an example takes says nothing.
 hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("shared")
+
+# Its default draws tracebacks with rich: seconds, in which the loop of the gateway under test stands still.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.dev.ConsoleRenderer(colors=False),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_each_error_means_what_it_means_on_the_other_face(error: Any) -> None:
 
 
 class TestJson(DriverContract):
-    words = ('"action"',)
+    words = ('"action"', *(fragment for error in ERRORS for fragment in error.fragments))
 
     def make(self) -> Driver:
         return TargetSmsJson(settings(password=self.secret))
