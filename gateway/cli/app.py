@@ -12,6 +12,7 @@ from gateway.cli import (
     demo,
     heartbeats,
     mails,
+    privacy,
     providers,
     queue,
     quirks,
@@ -57,7 +58,9 @@ app.command()(routing.route)
 app.command()(quirks.quirks)
 app.command()(switch.hold)
 app.command()(switch.resume)
-app.command()(queue.audit)
+app.command()(privacy.export)
+app.command()(privacy.erase)
+app.command()(privacy.audit)
 app.add_typer(queue.app, name="queue")
 app.add_typer(heartbeats.app, name="heartbeat")
 app.add_typer(providers.app, name="provider")

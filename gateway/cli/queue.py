@@ -26,7 +26,7 @@ from gateway.cli.common import (
     store_of,
 )
 from gateway.lifecycle import Event, State
-from gateway.service.desk import Desk, JobRow, Look, Story, Words
+from gateway.service.desk import Desk, JobRow, Story, Words
 from gateway.service.switch import Scope, Switch
 from gateway.sms.numbers import mask
 
@@ -125,25 +125,6 @@ async def _story(config: Any, wanted: str, text: bool) -> tuple[Story | None, Wo
         desk = Desk(store)
         story = await desk.story(wanted)
         return story, await desk.words(story.mail["id"], operator()) if story is not None and text else None
-
-
-def audit(
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Who has looked at what people wrote, the newest first."""
-    looks = asyncio.run(_looks(config, limit))
-    if as_json:
-        print_json([asdict(look) for look in looks])
-        return
-    for look in looks:
-        console.print(f"{clock(look.at)}  {look.who}  {look.what}  {look.subject}", markup=False)
-
-
-async def _looks(config: Any, limit: int) -> list[Look]:
-    async with store_of(configuration(config)) as store:
-        return await Desk(store).looks(limit)
 
 
 def _print_story(story: Story, numbers: bool) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 
 from gateway.lifecycle import Event, State
-from gateway.spool import audit, desk
+from gateway.sms.numbers import mask
+from gateway.spool import audit, desk, person
 from gateway.spool.audit import Look, Words
 from gateway.spool.desk import JobRow, Story
+from gateway.spool.person import Erased
 from gateway.spool.store import Store
 
-__all__ = ["Desk", "JobRow", "Look", "Story", "Words"]
+__all__ = ["Desk", "Erased", "JobRow", "Look", "Story", "Words"]
 
 log = structlog.get_logger()
 
@@ -40,6 +44,28 @@ class Desk:
     async def words(self, mail_id: str, who: str) -> Words:
         """What people wrote in a mail and its SMS, for ``who``: that he has looked is written down first."""
         return await self._store.write(lambda connection: audit.words(connection, mail_id, who, self._clock()))
+
+    async def export(self, number: str, who: str) -> dict[str, Any]:
+        """All about a phone number (E.164 digits), for ``who``: that is written down first."""
+        look = Look(self._clock(), who, "export", mask(number))
+
+        def exported(connection: Connection) -> dict[str, Any]:
+            audit.note(connection, look)
+            return person.export(connection, number)
+
+        return await self._store.write(exported)
+
+    async def erase(self, number: str, who: str) -> Erased:
+        """Erase what is done of a phone number, and see to it that the bytes are gone."""
+        look = Look(self._clock(), who, "erase", mask(number))
+
+        def erased(connection: Connection) -> Erased:
+            audit.note(connection, look)
+            return person.erase(connection, number)
+
+        result = await self._store.write(erased)
+        await self._store.database.scrub()
+        return result
 
     async def looks(self, limit: int) -> list[Look]:
         """Who has looked, the newest first."""

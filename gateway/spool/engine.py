@@ -42,6 +42,9 @@ class Database(Protocol):
     def keep_reserve(self) -> None:
         """Keep some space, as soon as there is."""
 
+    async def scrub(self) -> None:
+        """What has been erased leaves the files now, as far as that is ours to do."""
+
     async def watch(self, heard: Callable[[str], None]) -> None:
         """Until cancelled: call ``heard`` with the name of each provider for which another process has queued."""
 

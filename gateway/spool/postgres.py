@@ -82,6 +82,9 @@ class PostgresDatabase:
     def keep_reserve(self) -> None:
         """The server's disk is not ours."""
 
+    async def scrub(self) -> None:
+        """The server's VACUUM does that in its own time."""
+
     async def watch(self, heard: Callable[[str], None]) -> None:
         """LISTEN, again and again when the server goes away. What is not heard is found a second later."""
 

@@ -114,6 +114,16 @@ class SqliteDatabase:
             with suppress(OSError), self._reserve.open("xb") as file:  # another process may do the same
                 os.posix_fallocate(file.fileno(), 0, RESERVE)
 
+    async def scrub(self) -> None:
+        """The log of changes is written into the file, where erased pages are zeros, and cut to nothing."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads[True], self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        connection = self._engines[True].raw_connection()
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+
     async def watch(self, heard: Callable[[str], None]) -> None:
         """Nobody tells: processes on one file look again each second."""
         await asyncio.Event().wait()

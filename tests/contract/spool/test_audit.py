@@ -44,3 +44,18 @@ async def test_show_tells_no_text_unless_asked(tmp_path: Path) -> None:
     assert json.loads(out)["words"]["texts"] == {job: "the words"}
     (look,) = json.loads((await command("audit", *config, "--json"))[1])
     assert (look["who"], look["what"], look["subject"]) == ("alice", "text", job.rpartition("-")[0])
+
+
+async def test_export_and_erase_by_the_command(tmp_path: Path) -> None:
+    config = ("--config", str(write_config(tmp_path)))
+    given = ("--account", "test_user", "--from", "My Bank", "--to", "79102345678", "the words", "--json")
+    (job,) = json.loads((await command("send", *config, *given))[1])["jobs"]
+    _, out, _ = await command("export", "+7 910 234-56-78", *config)
+    assert [sms["text"] for sms in json.loads(out)["sms"]] == ["the words"]
+    code, _, err = await command("erase", "79102345678", "--yes", *config)
+    assert (code, job in err, "cancel them" in err) == (1, True, True)
+    assert (await command("queue", "cancel", job, *config))[0] == 0
+    code, out, _ = await command("erase", "79102345678", "--yes", *config, "--json")
+    assert (code, json.loads(out)["jobs"]) == (0, 1)
+    assert "the words" not in (await command("export", "79102345678", *config))[1]
+    assert (await command("export", "12", *config))[0] == 64
