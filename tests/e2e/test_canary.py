@@ -10,11 +10,12 @@ import email.policy
 import html
 import io
 import json
+import logging
 import signal
 import smtplib
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus
@@ -479,16 +480,25 @@ async def test_no_secret_is_left_anywhere(tmp_path: Path) -> None:
 # ── one by one ───────────────────────────────────────────────────────────────────────────────
 
 
+@contextmanager
+def log_as(form: Any) -> Iterator[None]:
+    """The program's log in this process, for a moment."""
+    before, handlers = structlog.get_config(), logging.getLogger().handlers[:]
+    set_up("debug", form)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+        logging.getLogger().handlers[:] = handlers
+
+
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_a_log_line_that_shows_a_password_is_found(form: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """The negative control: whatever spelling a leak has."""
     for spelling, needle in spellings(CYRILLIC):
         assert leaks({"it": CYRILLIC}, {"log": b"x" + needle + b"y"}), spelling
-    set_up("debug", form)
-    try:
+    with log_as(form):
         structlog.get_logger().debug("mail.read", body=template("cyrillic", CYRILLIC))
-    finally:
-        set_up("error", "auto")
     assert leaks(SECRETS, {"log": capsys.readouterr().err.encode()})
 
 
@@ -497,13 +507,11 @@ def test_a_traceback_shows_no_variables(form: Any, capsys: pytest.CaptureFixture
     def fail(password: str) -> None:
         raise RuntimeError(f"{len(password)} characters")
 
-    set_up("debug", form)
-    try:
-        fail(LATIN)
-    except RuntimeError:
-        structlog.get_logger().exception("mail.fault")
-    finally:
-        set_up("error", "auto")
+    with log_as(form):
+        try:
+            fail(LATIN)
+        except RuntimeError:
+            structlog.get_logger().exception("mail.fault")
     written = capsys.readouterr().err
     assert "RuntimeError: 16 characters" in written
     assert leaks(SECRETS, {"log": written.encode()}) == []

@@ -20,7 +20,7 @@ from tests.process import Program, Provider, provider
 from tests.running import listener, write_config
 from tests.smarthost import Smarthost, smarthost
 
-KILLS = 200 if SOAK else 10
+KILLS = 200 if SOAK else 6
 CLIENTS = 10
 PAUSE_S = 0.1
 """Of a client between two mails: the program is to be hit in all that it does, not to be flooded."""
