@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -25,10 +25,10 @@ from gateway.relay import keeper, poller
 from gateway.relay.worker import Worker
 from gateway.replies.send import Smarthost
 from gateway.sandbox.platform import Platform
-from gateway.sandbox.web import application
 from gateway.service import storms, upkeep
 from gateway.service.callbacks import Callbacks, Reporter
 from gateway.service.credentials import Credentials
+from gateway.service.desk import Desk
 from gateway.service.dispatch import Dispatch
 from gateway.service.heartbeats import Heartbeats
 from gateway.service.intake import Intake
@@ -51,6 +51,10 @@ from gateway.spool.sealing import Sealing, WrongKey
 from gateway.spool.sqlite import lock
 from gateway.spool.store import Store
 from gateway.web.callbacks import application as callback_site
+
+if TYPE_CHECKING:
+    from gateway.web.console import Console
+    from gateway.web.server import Server
 
 log = structlog.get_logger()
 
@@ -78,6 +82,7 @@ class Daemon:
         self._sockets = sockets
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self.console: Server | None = None
 
     async def start(self) -> None:
         """Open the store, recover, start the relay, then the doors.
@@ -165,15 +170,36 @@ class Daemon:
 
     async def _open_doors(self) -> None:
         self._sites: list[web.AppRunner] = []
-        console = self._configuration.settings.console
-        has_sandbox = any(isinstance(p, SandboxSettings) for p in self._configuration.settings.providers.values())
-        if console is not None and has_sandbox:
-            await self._open_site("console.bind", console.bind, application(self.platform))
+        if (console := self._configuration.settings.console) is not None:
+            await self._open_console(console.bind)
         if (callbacks := self._configuration.settings.callbacks) is not None:
             await self._open_site("callbacks.bind", callbacks.bind, callback_site(self._callbacks()))
         for index, listener in enumerate(self.listeners):
             bound = self._sockets[listener.settings.name] if self._sockets is not None else None
             await self._bind(f"listeners[{index}].bind", listener.settings.bind, listener.start(bound))
+
+    async def _open_console(self, bind: str) -> None:
+        from gateway.web.app import site  # noqa: PLC0415  (half a second, for those only who have a console)
+        from gateway.web.server import Server  # noqa: PLC0415
+
+        console = self._console()
+        self.console, self.console_gate = Server(site(console)), console.gate
+        await self._bind("console.bind", bind, self.console.start(bind, shared=self._sockets is not None))
+        log.info("console.ready", url=f"http://{self.console.where}/welcome/{console.gate.link}")
+
+    def _console(self) -> Console:
+        from gateway.web.console import Console  # noqa: PLC0415
+        from gateway.web.gate import LinkGate  # noqa: PLC0415
+
+        has_sandbox = any(isinstance(p, SandboxSettings) for p in self._configuration.settings.providers.values())
+        return Console(
+            configuration=lambda: self._configuration,
+            gate=LinkGate(),
+            desk=Desk(self.store),
+            intake=self.intake,
+            switch=self._switch,
+            platform=self.platform if has_sandbox else None,
+        )
 
     def _callbacks(self) -> Callbacks:
         addresses = {name: self._configuration.callback_url(name) for name in self._upstreams}
@@ -257,6 +283,8 @@ class Daemon:
         await asyncio.gather(*(worker.drain(DRAIN_S) for worker in self._workers.values()))
         for site in self._sites:
             await site.cleanup()
+        if self.console is not None:
+            await self.console.stop()
         await self._webhooks.close()
         self._credentials.close()
         with suppress(Exception):  # the store may be away; the others find out

@@ -480,7 +480,7 @@ class RetentionSettings(Strict):
 
 
 class ConsoleSettings(Strict):
-    """The web page. In this version: the sandbox's handsets."""
+    """The web console and the HTTP API. At the start the log shows a link that opens it."""
 
     bind: Annotated[str, AfterValidator(_tcp)] = Field("127.0.0.1:8025", description="`host:port`.")
 

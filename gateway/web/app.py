@@ -1,0 +1,80 @@
+"""The site: pages for people, ``/api/v1`` for programs."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from gateway import __version__
+from gateway.web import problems
+from gateway.web.api import about
+from gateway.web.console import Console
+from gateway.web.needs import is_api, visit_of
+from gateway.web.pages import home, settings, welcome
+from gateway.web.problems import Problem, SignIn
+from gateway.web.rendering import page
+from gateway.web.shield import Shield
+
+API = (about.router,)
+PAGES = (
+    home.router,
+    settings.router,
+    welcome.router,
+)
+
+
+def site(console: Console) -> FastAPI:
+    """Everything that ``console.bind`` answers."""
+    app = FastAPI(
+        title="email2sms",
+        version=__version__,
+        docs_url=None,  # it would load scripts from elsewhere; /api is our own
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        separate_input_output_schemas=False,
+    )
+    app.state.console = console
+    app.add_middleware(Shield)
+    app.mount("/static", StaticFiles(directory=str(files("gateway.web").joinpath("static"))))
+    for router in API:
+        app.include_router(router, prefix="/api/v1")
+    for router in PAGES:
+        app.include_router(router, include_in_schema=False)
+    app.state.paths = frozenset(str(getattr(route, "path", "")) for router in PAGES for route in router.routes)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(SignIn, _sign_in)
+    return app
+
+
+async def _problem(request: Request, error: Any) -> Response:
+    problem: Problem = error
+    if is_api(request):
+        return problems.answer(request, problem)
+    await visit_of(request)
+    return page(request, "problem.html", problem.status, problem=problem)
+
+
+async def _http_exception(request: Request, error: Any) -> Response:
+    return await _problem(request, Problem(error.status_code, "" if error.status_code == 404 else str(error.detail)))
+
+
+async def _not_valid(request: Request, error: Any) -> Response:
+    """Where and what, without the value: it may be a secret."""
+    faults = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors())
+    return await _problem(request, Problem(422, faults))
+
+
+async def _sign_in(request: Request, _error: Any) -> Response:
+    if request.method != "GET" or "/login" not in request.app.state.paths:
+        await visit_of(request)
+        return page(request, "problem.html", 401, problem=Problem(401))
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(str(request.url_for("login").include_query_params(next=target)), 303)

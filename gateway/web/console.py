@@ -1,0 +1,26 @@
+"""What the pages and the API stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.sandbox.platform import Platform
+from gateway.service.desk import Desk
+from gateway.service.intake import Intake
+from gateway.service.switch import Switch
+from gateway.settings.load import Configuration
+from gateway.web.gate import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The services behind the routes; a page adds what it needs, ``daemon.py`` fills it in."""
+
+    configuration: Callable[[], Configuration]
+    gate: Gate
+    desk: Desk
+    intake: Intake
+    switch: Switch
+    platform: Platform | None
+    """The sandbox's handsets, where a provider is the sandbox."""

@@ -1,0 +1,79 @@
+"""What a route asks of its caller."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from gateway.policy.permissions import Scope, Visitor
+from gateway.web.console import Console
+from gateway.web.gate import Visit
+from gateway.web.problems import Problem, SignIn
+
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+
+
+def console_of(request: Request) -> Console:
+    """The services."""
+    console: Console = request.app.state.console
+    return console
+
+
+Services = Annotated[Console, Depends(console_of)]
+"""``console: Services`` in a route's signature."""
+
+
+def is_api(request: Request) -> bool:
+    """Whether the caller is a program."""
+    return request.url.path.startswith("/api/")
+
+
+async def visit_of(request: Request) -> Visit | None:
+    """Who calls; asked once a request."""
+    if not hasattr(request.state, "visit"):
+        request.state.visit = await console_of(request).gate.visit(request)
+    found: Visit | None = request.state.visit
+    return found
+
+
+def needs(*scopes: Scope) -> Any:
+    """``visitor: Annotated[Visitor, needs(Scope.READ)]``: 401 or the login page for strangers, 403 for who may not all
+    of it, or whose unsafe request is not from our own pages."""
+    return Depends(_needing(scopes))
+
+
+def _needing(scopes: tuple[Scope, ...]) -> Callable[[Request], Awaitable[Visitor]]:
+    async def admitted(request: Request) -> Visitor:
+        visit = await visit_of(request)
+        if visit is None:
+            if is_api(request):
+                raise Problem(401, "Send a token: Authorization: Bearer e2s_…")
+            raise SignIn
+        if request.method not in _SAFE and visit.csrf:
+            await _check_origin(request, visit.csrf)
+        missing = [scope.value for scope in scopes if not visit.visitor.may(scope)]
+        if missing:
+            raise Problem(403, f"{visit.visitor.login} may not: {', '.join(missing)}")
+        return visit.visitor
+
+    # The API's description shows what a route needs.
+    admitted.__doc__ = ", ".join(scopes)
+    return admitted
+
+
+async def _check_origin(request: Request, csrf: str) -> None:
+    """A browser sends cookies with other sites' requests too; ours bring the token."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = request.headers.get("Origin")
+    ours = origin is None or origin.partition("://")[2] == request.headers.get("Host")
+    given = request.headers.get("X-CSRF-Token")
+    if given is None and request.headers.get("Content-Type", "").startswith(_FORMS):
+        given = str((await request.form()).get("csrf", ""))
+    if site not in ("same-origin", "none") or not ours or not hmac.compare_digest(given or "", csrf):
+        raise Problem(403, "This request does not come from a page of the console. Load the page again.")
+
+
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")

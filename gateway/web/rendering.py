@@ -1,0 +1,94 @@
+"""Templates → pages."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from gateway import __version__
+from gateway.policy.permissions import Scope
+from gateway.sms.numbers import mask
+from gateway.web.navigation import entries
+from gateway.web.wording import LANGUAGES, Words, wanted
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("gateway.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+THEMES = ("auto", "light", "dark")
+
+
+def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page, or a fragment of one. Templates know besides ``values``: ``t`` (the words), ``visit``, ``may(scope)``,
+    ``number(msisdn)`` (masked where it must be), ``moment(at)`` and ``ago(at)`` (seconds since the epoch)."""
+    visit = getattr(request.state, "visit", None)
+    visitor = visit.visitor if visit is not None else None
+    words = Words(language(request))
+    theme = request.cookies.get("theme", "auto")
+
+    def may(scope: str) -> bool:
+        return visitor is not None and visitor.may(Scope(scope))
+
+    shown = _ENVIRONMENT.get_template(template).render(
+        request=request,
+        path=request.url.path,
+        t=words,
+        visit=visit,
+        visitor=visitor,
+        may=may,
+        csrf=visit.csrf if visit is not None else "",
+        theme=theme if theme in THEMES else "auto",
+        themes=THEMES,
+        languages=LANGUAGES,
+        version=__version__,
+        navigation=entries(request) if visitor is not None else (),
+        number=lambda msisdn: msisdn if may(Scope.NUMBERS) else mask(msisdn),
+        moment=lambda at: _moment(at, words),
+        ago=lambda at: _ago(at, words),
+        **values,
+    )
+    return HTMLResponse(shown, status)
+
+
+def language(request: Request) -> str:
+    """Of the answer."""
+    visit = getattr(request.state, "visit", None)
+    own = visit.visitor.language if visit is not None else None
+    return wanted(request.cookies.get("language"), own, request.headers.get("Accept-Language", ""))
+
+
+def local(at: float) -> datetime:
+    """In the machine's zone."""
+    return datetime.fromtimestamp(at, UTC).astimezone()
+
+
+def is_fragment(request: Request) -> bool:
+    """Whether htmx asks for a part of the page."""
+    return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Boosted") != "true"
+
+
+def _moment(at: float | None, words: Words) -> Markup:
+    if at is None:
+        return Markup("")
+    when = local(at)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        when.isoformat(), words.time(when, "full"), words.time(when)
+    )
+
+
+def _ago(at: float | None, words: Words) -> Markup:
+    if at is None:
+        return Markup("")
+    when = local(at)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        when.isoformat(), words.time(when), words.ago(time.time() - at)
+    )

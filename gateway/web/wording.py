@@ -1,0 +1,85 @@
+"""The console's words, in three languages: ``texts/LANGUAGE/PAGE.yaml``, asked for as ``page.key``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from babel import Locale, dates, numbers
+
+LANGUAGES = ("en", "ru", "uk")
+
+
+@cache
+def catalog(language: str) -> Mapping[str, Any]:
+    """All pages' words."""
+    folder = files("gateway.web").joinpath("texts", language)
+    pages = {}
+    for page in folder.iterdir():
+        if page.name.endswith(".yaml"):
+            pages[page.name.removesuffix(".yaml")] = yaml.load(page.read_text("utf-8"), yaml.CBaseLoader)  # noqa: S506
+    return pages
+
+
+@cache
+def _locale(language: str) -> Locale:
+    return Locale.parse(language)
+
+
+class Words:
+    """One language: ``words("messages.found", n=3)``. Plural forms are a mapping by CLDR category, chosen by ``n``."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language if language in LANGUAGES else "en"
+        self._locale = _locale(self.language)
+        self._pages = catalog(self.language)
+
+    def __call__(self, key: str, **values: Any) -> str:
+        """The words. Raises ``KeyError`` where there are none."""
+        page, _, name = key.partition(".")
+        found = self._pages[page][name]
+        if not isinstance(found, str):
+            found = found.get(self._locale.plural_form(values["n"])) or found["other"]
+        shown = {
+            name: self.number(value) if isinstance(value, int | float) else value for name, value in values.items()
+        }
+        return str(found).format_map(shown) if shown else str(found)
+
+    def has(self, key: str) -> bool:
+        """Whether there are words for it."""
+        page, _, name = key.partition(".")
+        return name in self._pages.get(page, {})
+
+    def number(self, value: float) -> str:
+        """With the language's separators."""
+        return str(numbers.format_decimal(value, locale=self._locale))
+
+    def time(self, at: Any, form: str = "medium") -> str:
+        """Date and time of an aware ``datetime``."""
+        return str(dates.format_datetime(at, form, locale=self._locale, tzinfo=at.tzinfo))
+
+    def ago(self, seconds: float) -> str:
+        """``3 minutes ago``; in the future for negative ones."""
+        return str(
+            dates.format_timedelta(timedelta(seconds=-seconds), add_direction=True, locale=self._locale, threshold=1)
+        )
+
+    def lasting(self, seconds: float) -> str:
+        """``3 minutes``."""
+        return str(dates.format_timedelta(timedelta(seconds=seconds), locale=self._locale, threshold=1))
+
+
+def wanted(cookie: str | None, own: str | None, accepted: str) -> str:
+    """The language of a request: chosen in the browser, the user's own, what the browser asks for."""
+    for given in (cookie, own):
+        if given in LANGUAGES:
+            return given
+    for item in accepted.split(","):
+        code = item.split(";")[0].strip().lower().partition("-")[0]
+        if code in LANGUAGES:
+            return code
+    return "en"

@@ -1,0 +1,97 @@
+"""The console as people see it: a real chromium on a gateway in the test's own loop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from gateway.daemon import Daemon
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+WIDE = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+CONSOLE = {"console": {"bind": "127.0.0.1:0"}}
+"""For ``running(changes=…)``."""
+
+
+def base(daemon: Daemon) -> str:
+    """The console's address."""
+    assert daemon.console is not None
+    return f"http://{daemon.console.where}"
+
+
+def link(daemon: Daemon) -> str:
+    """The one-time link that signs in as an administrator who may read texts."""
+    return f"{base(daemon)}/welcome/{daemon.console_gate.link}"
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """One browser; start it once a file."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+class Watched:
+    """A page that collects what must not happen: errors in its console, requests to elsewhere."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page, self.faults = page, list[str]()
+        page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on(
+            "request",
+            lambda asked: (
+                self.faults.append(f"asks {asked.url}")
+                if not asked.url.startswith((origin, "data:", "blob:"))
+                else None
+            ),
+        )
+
+
+@asynccontextmanager
+async def signed_in(
+    browser: Browser, daemon: Daemon, *, size: dict[str, int] | None = None, dark: bool = False, language: str = "en"
+) -> AsyncIterator[Watched]:
+    """A page of somebody who has come in by the link. At the end nothing may have gone wrong in the browser."""
+    context: BrowserContext = await browser.new_context(
+        viewport=size or WIDE,  # type: ignore[arg-type]
+        color_scheme="dark" if dark else "light",
+        locale=language,
+        base_url=base(daemon),
+    )
+    watched = Watched(await context.new_page(), base(daemon))
+    await watched.page.goto(link(daemon))
+    try:
+        yield watched
+    finally:
+        await context.close()
+    assert watched.faults == []
+
+
+async def picture(page: Page, name: str) -> None:
+    """A screenshot into ``$EMAIL2SMS_PICTURES``, for people to look at; without it nothing happens."""
+    if folder := os.environ.get("EMAIL2SMS_PICTURES"):
+        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
