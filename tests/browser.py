@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from gateway.daemon import Daemon
@@ -89,6 +90,13 @@ async def signed_in(
     finally:
         await context.close()
     assert watched.faults == []
+
+
+async def accessible(page: Page) -> None:
+    """axe-core finds nothing against WCAG 2.1 A and AA."""
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
+    found = await Axe().run(page, options=rules)
+    assert found.violations_count == 0, f"{page.url}: {found.generate_report()}"
 
 
 async def picture(page: Page, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -16,6 +17,8 @@ from gateway.web import problems
 from gateway.web.api import about
 from gateway.web.console import Console
 from gateway.web.needs import is_api, visit_of
+from gateway.web.openapi import described
+from gateway.web.pages import api as api_page
 from gateway.web.pages import home, settings, welcome
 from gateway.web.problems import Problem, SignIn
 from gateway.web.rendering import page
@@ -23,6 +26,7 @@ from gateway.web.shield import Shield
 
 API = (about.router,)
 PAGES = (
+    api_page.router,
     home.router,
     settings.router,
     welcome.router,
@@ -40,6 +44,7 @@ def site(console: Console) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.console = console
+    app.openapi = partial(described, app)  # type: ignore[method-assign]
     app.add_middleware(Shield)
     app.mount("/static", StaticFiles(directory=str(files("gateway.web").joinpath("static"))))
     for router in API:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer, SecurityScopes
 
 from gateway.policy.permissions import Scope, Visitor
 from gateway.web.console import Console
@@ -42,26 +42,24 @@ async def visit_of(request: Request) -> Visit | None:
 def needs(*scopes: Scope) -> Any:
     """``visitor: Annotated[Visitor, needs(Scope.READ)]``: 401 or the login page for strangers, 403 for who may not all
     of it, or whose unsafe request is not from our own pages."""
-    return Depends(_needing(scopes))
+    return Security(_admitted, scopes=[scope.value for scope in scopes])
 
 
-def _needing(scopes: tuple[Scope, ...]) -> Callable[[Request], Awaitable[Visitor]]:
-    async def admitted(request: Request) -> Visitor:
-        visit = await visit_of(request)
-        if visit is None:
-            if is_api(request):
-                raise Problem(401, "Send a token: Authorization: Bearer e2s_…")
-            raise SignIn
-        if request.method not in _SAFE and visit.csrf:
-            await _check_origin(request, visit.csrf)
-        missing = [scope.value for scope in scopes if not visit.visitor.may(scope)]
-        if missing:
-            raise Problem(403, f"{visit.visitor.login} may not: {', '.join(missing)}")
-        return visit.visitor
+_bearer = HTTPBearer(auto_error=False, bearerFormat="e2s_…", description="A token of `email2sms token create`.")
 
-    # The API's description shows what a route needs.
-    admitted.__doc__ = ", ".join(scopes)
-    return admitted
+
+async def _admitted(request: Request, wanted: SecurityScopes, _described: Annotated[Any, Depends(_bearer)]) -> Visitor:
+    visit = await visit_of(request)
+    if visit is None:
+        if is_api(request):
+            raise Problem(401, "Send a token: Authorization: Bearer e2s_…")
+        raise SignIn
+    if request.method not in _SAFE and visit.csrf:
+        await _check_origin(request, visit.csrf)
+    missing = [scope for scope in wanted.scopes if not visit.visitor.may(Scope(scope))]
+    if missing:
+        raise Problem(403, f"{visit.visitor.login} may not: {', '.join(missing)}")
+    return visit.visitor
 
 
 async def _check_origin(request: Request, csrf: str) -> None:
