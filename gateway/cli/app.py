@@ -12,6 +12,7 @@ from gateway.cli import (
     demo,
     heartbeats,
     mails,
+    people,
     privacy,
     providers,
     queue,
@@ -20,6 +21,7 @@ from gateway.cli import (
     serve,
     switch,
     texts,
+    tokens,
 )
 
 app = typer.Typer(
@@ -66,3 +68,5 @@ app.add_typer(heartbeats.app, name="heartbeat")
 app.add_typer(providers.app, name="provider")
 app.add_typer(accounts.app, name="account")
 app.add_typer(bans.app, name="bans")
+app.add_typer(people.app, name="user")
+app.add_typer(tokens.app, name="token")

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.common import ConfigOption, JsonOption, clock, configuration, console, operator, print_json, store_of
-from gateway.service.desk import Desk, Erased, Look
+from gateway.service.audit import Audit, Look, Wanted
+from gateway.service.desk import Desk, Erased
 from gateway.sms import numbers
 from gateway.verdicts import Refused
 
@@ -67,18 +68,21 @@ def _parsed(number: str) -> str:
 
 def audit(
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    who: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
+    what: Annotated[str | None, typer.Option(help="Only this: text, export, retry, user change …")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Who has looked at what people wrote, the newest first."""
-    looks = asyncio.run(_looks(config, limit))
+    """Who has looked at what people wrote, and what else people did, here, in the console and by the API, the newest
+    first."""
+    looks = asyncio.run(_looks(config, Wanted(who, what), limit))
     if as_json:
         print_json([asdict(look) for look in looks])
         return
     for look in looks:
-        console.print(f"{clock(look.at)}  {look.who}  {look.what}  {look.subject}", markup=False)
+        console.print(f"{clock(look.at)}  {look.via:7}  {look.who}  {look.what}  {look.subject}", markup=False)
 
 
-async def _looks(config: Any, limit: int) -> list[Look]:
+async def _looks(config: Any, wanted: Wanted, limit: int) -> list[Look]:
     async with store_of(configuration(config)) as store:
-        return await Desk(store).looks(limit)
+        return (await Audit(store).search(wanted, limit))[0]

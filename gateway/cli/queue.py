@@ -222,4 +222,4 @@ def _change(config: Any, ids: list[str], event: Event, as_json: bool) -> None:
 async def _apply(config: Any, ids: list[str], event: Event) -> dict[str, State | None]:
     async with store_of(configuration(config)) as store:
         desk = Desk(store)
-        return {job_id: await desk.change(job_id, event) for job_id in ids}
+        return {job_id: await desk.change(job_id, event, operator()) for job_id in ids}

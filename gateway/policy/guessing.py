@@ -44,6 +44,8 @@ class Attempt:
     for an MTA there speaks for many."""
     sender: str = ""
     """Envelope sender of a mail that is verified otherwise than by this credential."""
+    kind: str = "account"
+    """Whose login: an ``account``'s, or a ``user``'s of the console. They have nothing to do with each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,11 @@ def subjects(attempt: Attempt) -> Iterator[str]:
         if found := of_network(attempt.peer):
             yield found
         if login:
-            yield f"account {login}"
+            yield f"{attempt.kind} {login}"
         return
     place = network(attempt.peer) or "the machine"
     if login:
-        yield f"account {login} at {place}"
+        yield f"{attempt.kind} {login} at {place}"
     if sender:
         yield f"sender {sender} at {place}"
 
@@ -115,7 +117,7 @@ def struck(record: Record, now: float, terms: Terms) -> Record:
 
 def _pause_s(record: Record, terms: Terms) -> float:
     kind, _, name = record.subject.partition(" ")
-    is_elsewhere = kind == "account" and " at " not in name
+    is_elsewhere = kind in ("account", "user") and " at " not in name
     if is_elsewhere and record.today >= terms.attempts_per_day:
         return terms.lock
     if record.recent < terms.attempts:

@@ -47,17 +47,27 @@ class Credentials:
             return account is not None and proves(account, credential, self._never)
         if account is not None and account.password_hash is None:
             return proves(account, credential, self._never)
-        known = account.password_hash if account is not None else None
-        remembered = hmac.digest(self._key, f"{known}\0{credential.password}".encode(), "sha256")
+        return await self.verify(account.password_hash if account is not None else None, credential.password, source)
+
+    async def verify(self, known: str | None, password: str, source: str = "") -> bool:
+        """Whether the password is that of the argon2 hash. Without one it takes as long as a wrong password.
+
+        Raises ``Refused`` as ``prove`` does.
+        """
+        remembered = hmac.digest(self._key, f"{known}\0{password}".encode(), "sha256")
         if known is not None and remembered in self._good:
             return True
-        right = await self._derive(known or self._decoy, credential.password, remembered, network(source))
+        right = await self._derive(known or self._decoy, password, remembered, network(source))
         if right and known is not None:
             if len(self._good) >= _MAX_REMEMBERED:
                 self._good.clear()
             self._good.add(remembered)
             return True
         return False
+
+    async def hash(self, password: str) -> str:
+        """A new argon2 hash."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._hasher.hash, password)
 
     def prove_digest(self, account: Account | None, challenge: bytes, digest: str) -> bool:
         """CRAM-MD5. An unknown login, and one whose password is hashed, take as long as a wrong digest."""

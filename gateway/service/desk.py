@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from gateway.lifecycle import Event, State
+from gateway.service.audit import entry
 from gateway.sms.numbers import mask
 from gateway.spool import audit, desk, person
 from gateway.spool.audit import Look, Words
@@ -43,11 +44,12 @@ class Desk:
 
     async def words(self, mail_id: str, who: str) -> Words:
         """What people wrote in a mail and its SMS, for ``who``: that he has looked is written down first."""
-        return await self._store.write(lambda connection: audit.words(connection, mail_id, who, self._clock()))
+        look = entry(self._clock(), who, "text", mail_id)
+        return await self._store.write(lambda connection: audit.words(connection, mail_id, who, look.at, look.via))
 
     async def export(self, number: str, who: str) -> dict[str, Any]:
         """All about a phone number (E.164 digits), for ``who``: that is written down first."""
-        look = Look(self._clock(), who, "export", mask(number))
+        look = entry(self._clock(), who, "export", mask(number))
 
         def exported(connection: Connection) -> dict[str, Any]:
             audit.note(connection, look)
@@ -57,7 +59,7 @@ class Desk:
 
     async def erase(self, number: str, who: str) -> Erased:
         """Erase what is done of a phone number, and see to it that the bytes are gone."""
-        look = Look(self._clock(), who, "erase", mask(number))
+        look = entry(self._clock(), who, "erase", mask(number))
 
         def erased(connection: Connection) -> Erased:
             audit.note(connection, look)
@@ -71,9 +73,17 @@ class Desk:
         """Who has looked, the newest first."""
         return await self._store.read(lambda connection: audit.looks(connection, limit))
 
-    async def change(self, job_id: str, event: Event) -> State | None:
-        """Retry or cancel. None: there is no such job, or it is in no state for that."""
-        state = await self._store.write(lambda connection: desk.apply(connection, job_id, event, self._clock()))
+    async def change(self, job_id: str, event: Event, who: str = "") -> State | None:
+        """Retry or cancel, by ``who``. None: there is no such job, or it is in no state for that."""
+        look = entry(self._clock(), who, event.value, job_id) if who else None
+
+        def changed(connection: Connection) -> State | None:
+            state = desk.apply(connection, job_id, event, self._clock())
+            if look is not None and state is not None:
+                audit.note(connection, look)
+            return state
+
+        state = await self._store.write(changed)
         log.info("job.changed", job=job_id, change=event.value, state=state.value if state else None)
         return state
 

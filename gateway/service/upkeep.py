@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from gateway.settings.schema import RetentionSettings
-from gateway.spool import bans, quirks, receipts, recovery, retention
+from gateway.spool import bans, people, quirks, receipts, recovery, retention
 from gateway.spool.store import Store
 from gateway.verdicts import VALIDITY_PASSED, Refusal
 
@@ -15,6 +15,7 @@ log = structlog.get_logger()
 async def prune(store: Store, now: float, keep: RetentionSettings) -> None:
     """Erase what has been kept long enough, in steps that let other writes in between."""
     await store.write(lambda connection: bans.forget_old(connection, now))
+    await store.write(lambda connection: people.forget(connection, now))
     for what, transaction in (
         ("texts", lambda connection: retention.erase_texts(connection, now - keep.texts)),
         ("records", lambda connection: retention.delete_records(connection, now - keep.records)),

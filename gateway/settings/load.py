@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
@@ -41,6 +41,7 @@ from gateway.settings.families import family_faults
 from gateway.settings.schema import (
     AccountSettings,
     AccountsFile,
+    ConsoleSettings,
     DestinationSettings,
     DialectsSettings,
     FamilySettings,
@@ -52,6 +53,9 @@ from gateway.settings.schema import (
     QuietSettings,
     RelaySettings,
     RouteSettings,
+    TlsSettings,
+    host_and_port,
+    is_loopback,
     minutes,
     weekdays,
 )
@@ -84,6 +88,7 @@ class Configuration:
     heartbeats: tuple[Heartbeat, ...]
     tls: Mapping[str, ssl.SSLContext]
     """By the listener's name."""
+    console_tls: ssl.SSLContext | None
     senders: Mapping[str, SenderChecks]
     """How listeners verify senders by their mails, by the listener's name."""
     store_url: str
@@ -100,6 +105,16 @@ class Configuration:
     def data_dir(self) -> Path:
         """Absolute."""
         return (self.path.parent / self.settings.server.data_dir).resolve()
+
+    @property
+    def console_url(self) -> str:
+        """Where people find the console, without a slash at the end; empty: there is none."""
+        console = self.settings.console
+        if console is None:
+            return ""
+        if console.url is not None:
+            return console.url.rstrip("/")
+        return f"{'https' if console.tls else 'http'}://{console.bind}"
 
     def callback_url(self, provider: str) -> str:
         """Where this provider reports to us; empty: nowhere."""
@@ -132,12 +147,13 @@ class Configuration:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is right and yet dangerous, in words."""
-        return tuple(
+        old = tuple(
             f"listener {listener.name}: tls.min_version {listener.tls.min_version}: anybody on the way can read and "
             "change what old TLS protects; only in a network of its own, and no longer than the device lives"
             for listener in self.settings.listeners
             if listener.tls is not None and listener.tls.is_old
         )
+        return (*old, *_console_warnings(self.settings.console))
 
     @property
     def pid_file(self) -> Path:
@@ -198,10 +214,11 @@ def load(path: Path) -> Configuration:
         retry=_retry(settings.relay),
         heartbeats=tuple(_heartbeat(name, beat) for name, beat in settings.heartbeat.items()),
         tls={
-            listener.name: _tls(listener, path.parent, document.at(("listeners", index, "tls")))
+            listener.name: _tls(listener.tls, path.parent, document.at(("listeners", index, "tls")))
             for index, listener in enumerate(settings.listeners)
             if listener.tls is not None
         },
+        console_tls=_console_tls(settings.console, path.parent, document.at(("console", "tls"))),
         senders={found.name: checks for found in settings.listeners if (checks := _sender_checks(found))},
         store_url=_store_url(settings, path.parent),
         digest=hashlib.sha256(path.read_bytes() + accounts_path.read_bytes()).hexdigest()[:16],
@@ -351,6 +368,32 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
     if settings.limits.spend_per_day is not None and not any(p.prices for p in settings.providers.values()):
         yield ("limits", "spend_per_day"), _NO_PRICES
     yield from _heartbeat_faults(settings, accounts)
+    if settings.console is not None:
+        yield from ((("console", *key), what) for key, what in _console_faults(settings.console))
+
+
+def _console_faults(console: ConsoleSettings) -> Iterator[tuple[Key, str]]:
+    if (oidc := console.oidc) is None:
+        return
+    if console.url is None:
+        yield ("oidc",), "the provider must know where people come back to; add console.url"
+    where = urlsplit(oidc.issuer)
+    if where.scheme != "https" and not is_loopback(where.hostname or ""):
+        yield ("oidc", "issuer"), f'"{oidc.issuer}": who is on the way could be anybody; say https://'
+    if "openid" not in oidc.scopes:
+        yield ("oidc", "scopes"), "without openid nobody is named; add it"
+
+
+def _console_warnings(console: ConsoleSettings | None) -> Iterator[str]:
+    if console is None:
+        return
+    host, _ = host_and_port(console.bind)
+    is_behind_tls = console.url is not None and console.url.startswith("https:") and bool(console.proxies)
+    if not is_loopback(host) and console.tls is None and not is_behind_tls:
+        yield (
+            f"console.bind {console.bind}: passwords and pages cross the network in clear; give console.tls, or bind "
+            "to 127.0.0.1 behind a proxy with TLS and name it in console.url and console.proxies"
+        )
 
 
 _NO_PRICES = 'needs to know what an SMS costs; add prices to the providers, e.g. prices: {"7": 3.5, "": 20}'
@@ -743,20 +786,25 @@ def _texts(account: AccountSettings) -> TextRules:
     )
 
 
-def _tls(listener: ListenerSettings, folder: Path, where: str) -> ssl.SSLContext:
-    assert listener.tls is not None
-    certificate, key = folder / listener.tls.certificate, folder / listener.tls.key
+def _tls(tls: TlsSettings, folder: Path, where: str) -> ssl.SSLContext:
+    certificate, key = folder / tls.certificate, folder / tls.key
     for file in (certificate, key):
         if not file.is_file():
             raise ConfigError(f"{where}: {file} does not exist; make it or mend the path")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    if listener.tls.is_old:
+    if tls.is_old:
         context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL 3 signs no older handshake otherwise
     with warnings.catch_warnings():  # who reads `check-config` or the log is warned there
         warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = _TLS_VERSIONS[listener.tls.min_version]
+        context.minimum_version = _TLS_VERSIONS[tls.min_version]
     try:
         context.load_cert_chain(certificate, key)
     except (ssl.SSLError, OSError) as error:
         raise ConfigError(f"{where}: {certificate} and {key} cannot be used: {error}") from None
     return context
+
+
+def _console_tls(console: ConsoleSettings | None, folder: Path, where: str) -> ssl.SSLContext | None:
+    if console is None or console.tls is None:
+        return None
+    return _tls(TlsSettings(certificate=console.tls.certificate, key=console.tls.key), folder, where)

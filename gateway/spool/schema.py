@@ -1,4 +1,5 @@
-"""The tables. Times are seconds since the Unix epoch; numbers are E.164 digits; no column holds a secret.
+"""The tables. Times are seconds since the Unix epoch; numbers are E.164 digits; no column holds a secret,
+only digests of some.
 
 A change here needs a migration beside it (``migrations/versions``); a test compares the two.
 """
@@ -364,6 +365,67 @@ audit = Table(
     Column("who", String, nullable=False),
     Column("what", String, nullable=False),
     Column("subject", String, nullable=False),  # a queue id, or a masked number
-    Index("audit_at", "at"),
+    Column("via", String, nullable=False, server_default="cli"),  # or console, api
+    Index("audit_at", "at", "id"),
+    Index("audit_who", "who", "at", "id"),
+    Index("audit_what", "what", "at", "id"),
 )
-"""Who has looked at what people wrote, and who has taken or erased it."""
+"""Who has looked at what people wrote, who has taken or erased it, and what else people did."""
+
+users = Table(
+    "users",
+    metadata,
+    Column("login", String, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("texts", Boolean, nullable=False),
+    Column("accounts", _OptionalJSON),  # null: all
+    Column("language", String),
+    Column("disabled", Boolean, nullable=False),
+    Column("password_hash", String),  # argon2
+    Column("subject", String, unique=True),  # at the OpenID provider
+    Column("created_at", Float, nullable=False),
+    Column("seen_at", Float),
+)
+"""Who may come into the console."""
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String, primary_key=True),  # SHA-256 of what is in the cookie
+    Column("id", String, nullable=False, unique=True),
+    Column("login", String, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("peer", String, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("how", String, nullable=False),  # password, link, oidc, proxy
+    Index("sessions_login", "login"),
+    Index("sessions_expires", "expires_at"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("digest", String, primary_key=True),  # SHA-256
+    Column("id", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("login", String),
+    Column("scopes", JSON, nullable=False),
+    Column("accounts", _OptionalJSON),  # null: all
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("used_at", Float),
+    Index("tokens_login", "login"),
+)
+"""What programs show at the API."""
+
+links = Table(
+    "links",
+    metadata,
+    Column("login", String, primary_key=True),  # a new one voids the last; empty: of the first admin
+    Column("digest", String, nullable=False, unique=True),  # SHA-256
+    Column("expires_at", Float, nullable=False),
+    Column("enters", Boolean, nullable=False),  # at once, without a password
+)
+"""One-time links."""
