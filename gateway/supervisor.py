@@ -228,7 +228,8 @@ def _work(configuration: Configuration, sockets: Mapping[str, list[socket.socket
         log.exception("worker.failed", alert=True)
         return 1
     finally:
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
     return 0
 
 

@@ -1,16 +1,20 @@
-"""The log: one event a line on standard error. No secrets, no bodies, no full phone numbers."""
+"""The log: one event a line on standard error. No secrets, no bodies, no full phone numbers.
+
+Where it cannot be written (a closed pipe, a full disk), lines are dropped and counted: whoever logs never learns.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
 import sys
-from typing import Literal
+from typing import Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from gateway.sms.numbers import mask
+from gateway.watch.lines import Lines
 
 _NUMBER = re.compile(r"(?<![\w.])\+?\d{10,15}(?![\w.])")
 _ROW = re.compile(r"(DETAIL: +)[^\n]*")
@@ -34,7 +38,8 @@ def _without_none(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
     """Configure structlog and the standard library's logging for this process."""
-    colourful = sys.stderr.isatty()
+    lines = Lines(_descriptor())
+    colourful = lines.isatty()
     console = form == "console" or (form == "auto" and colourful)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -52,9 +57,17 @@ def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, lines)),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(stream=lines, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _descriptor() -> int:
+    """Of standard error; what replaces it inside a test or another program may have none."""
+    try:
+        return sys.stderr.fileno()
+    except (OSError, ValueError, AttributeError):
+        return 2

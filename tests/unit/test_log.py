@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 
 import pytest
+
+from gateway.watch.lines import Lines
 
 PROGRAM = """
 import sys, structlog
@@ -30,3 +34,29 @@ def test_no_number_and_no_text(form: str) -> None:
     assert "79101234567 " not in done.stderr
     assert "Ваш код" not in done.stderr
     assert "79101234567000" in done.stderr  # an id is no number
+
+
+def test_lines_that_nobody_takes_are_counted() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    lines = Lines(writer)
+    while not lines.dropped:
+        lines.write("x" * 5000 + "\n")
+    lines.write("lost\n")
+    taken = b""
+    os.set_blocking(reader, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            taken += os.read(reader, 65536)
+    lines.write("again\n")
+    after = os.read(reader, 65536)
+    assert (taken + after).decode().splitlines()[-2:] == [
+        '{"event": "log.dropped", "level": "warning", "count": 2}',
+        "again",
+    ]
+    assert lines.dropped == 0
+    os.close(reader)
+    lines.write("to nobody\n")
+    os.close(writer)
+    lines.write("to nothing\n")
+    assert lines.dropped == 2
