@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert
 
-from gateway.model import Incoming, Reply
+from gateway.model import Incoming, Note, Reply
+from gateway.sms.numbers import mask
 from gateway.spool import hooks
 from gateway.spool.engine import insert_missing
 from gateway.spool.put import outbox_row
-from gateway.spool.schema import incoming, outbox
+from gateway.spool.schema import incoming, outbox, trail
+from gateway.spool.trail import trail_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,9 @@ def keep(connection: Connection, item: Arrived) -> bool:
     }
     if not connection.execute(insert_missing(connection, incoming), row).rowcount:
         return False
+    values = {"provider": item.provider, "from": mask(item.sms.sender), "to": mask(item.sms.destination)}
+    note = Note("incoming", "an SMS came in", values | ({"account": item.account} if item.account else {}))
+    connection.execute(insert(trail), trail_row(item.id, None, item.at, (note,)))
     if item.mail is not None:
         finished = {"kind": "incoming", "message": item.mail.message}
         connection.execute(insert(outbox), outbox_row(item.id, item.mail.to, item.at, 0.0) | finished)

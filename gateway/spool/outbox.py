@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, select, text, true, update
+from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, func, insert, select, text, true, update
 
 from gateway.lifecycle import State
-from gateway.model import Dsn, Notice, Told
+from gateway.model import Dsn, Note, Notice, Told
 from gateway.spool.engine import insert_missing
 from gateway.spool.put import REPORT_DELAY_S, outbox_row
-from gateway.spool.schema import OPEN_REPORT, PENDING, TAKEN, jobs, mails, outbox
+from gateway.spool.schema import OPEN_REPORT, PENDING, TAKEN, jobs, mails, outbox, trail
+from gateway.spool.trail import trail_row
 from gateway.verdicts import REASONS, Refusal
 
 _WORTH_TELLING = (
@@ -182,6 +183,10 @@ def ask_for_reports(
 def finish(connection: Connection, item_id: int, state: str, now: float, error: str = "") -> None:
     """``sent``, ``dropped`` (refused or too old) or ``suppressed`` (too many to one address)."""
     sent_at = now if state == "sent" else None
+    mail_id = connection.execute(select(outbox.c.mail_id).where(outbox.c.id == item_id)).scalar_one_or_none()
+    if mail_id is not None:  # not deleted meanwhile, because it is so old
+        note = Note("reply", state, {"why": error} if error else {})
+        connection.execute(insert(trail), trail_row(mail_id, None, now, (note,)))
     connection.execute(
         update(outbox)
         .where(outbox.c.id == item_id)

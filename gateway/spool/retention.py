@@ -58,7 +58,8 @@ def delete_records(connection: Connection, before: float) -> int:
             connection.execute(delete(table).where(table.c.mail_id.in_(ids)))
         connection.execute(delete(mails).where(mails.c.id.in_(ids)))
     answered = select(incoming.c.id).where(incoming.c.received_at < before)
-    connection.execute(delete(outbox).where(outbox.c.mail_id.in_(answered)))
+    for table in (outbox, trail):
+        connection.execute(delete(table).where(table.c.mail_id.in_(answered)))
     connection.execute(delete(incoming).where(incoming.c.received_at < before))
     day = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%d")
     connection.execute(delete(usage).where(usage.c.period < day))
