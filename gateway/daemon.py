@@ -30,6 +30,7 @@ from gateway.service.callbacks import Callbacks, Reporter
 from gateway.service.credentials import Credentials
 from gateway.service.desk import Desk
 from gateway.service.dispatch import Dispatch
+from gateway.service.events import Feed
 from gateway.service.heartbeats import Heartbeats
 from gateway.service.intake import Intake
 from gateway.service.mailroom import Mailroom
@@ -135,6 +136,7 @@ class Daemon:
         self.store = await open_store(self._configuration, exclusive=alone)
         self._credentials = Credentials()
         self._switch = Switch(self.store)
+        self._feed = Feed(self.store)
         self.intake = Intake(
             self._configuration, self.store, self._credentials, self._wake, puts_off=self._switch.refuses
         )
@@ -196,6 +198,7 @@ class Daemon:
             configuration=lambda: self._configuration,
             gate=LinkGate(),
             desk=Desk(self.store),
+            feed=self._feed,
             intake=self.intake,
             switch=self._switch,
             platform=self.platform if has_sandbox else None,
@@ -273,6 +276,7 @@ class Daemon:
     async def stop(self) -> None:
         """No new mail, the mails and calls in flight to their end, then the store."""
         log.info("gateway.stopping")
+        self._feed.close()
         await asyncio.gather(*(listener.stop(DRAIN_S) for listener in self.listeners))
         for task in self._tasks:
             task.cancel()

@@ -89,7 +89,7 @@ async def signed_in(
         yield watched
     finally:
         await context.close()
-    assert watched.faults == []
+    assert watched.faults == [], watched.faults
 
 
 async def accessible(page: Page) -> None:
@@ -102,4 +102,4 @@ async def accessible(page: Page) -> None:
 async def picture(page: Page, name: str) -> None:
     """A screenshot into ``$EMAIL2SMS_PICTURES``, for people to look at; without it nothing happens."""
     if folder := os.environ.get("EMAIL2SMS_PICTURES"):
-        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True, caret="initial")

@@ -110,7 +110,7 @@ def _words(note: Note, kind: Kind) -> str:
     why = str(note.values.get("why", ""))
     if kind is Kind.NOTED:
         return f"{note.what}: {why}" if why else note.what
-    return why or ("" if kind.value == note.what else note.what)
+    return why or ("" if note.room in ("policy", "provider", "desk", "reply") else note.what)
 
 
 _NUMBER = re.compile(r"(?<![\w.])\+?\d{10,15}(?![\w.])")

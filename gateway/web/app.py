@@ -14,20 +14,24 @@ from starlette.exceptions import HTTPException
 
 from gateway import __version__
 from gateway.web import problems
-from gateway.web.api import about
+from gateway.web.api import about, events
 from gateway.web.console import Console
 from gateway.web.needs import is_api, visit_of
 from gateway.web.openapi import described
 from gateway.web.pages import api as api_page
-from gateway.web.pages import home, settings, welcome
+from gateway.web.pages import home, live, settings, welcome
 from gateway.web.problems import Problem, SignIn
 from gateway.web.rendering import page
 from gateway.web.shield import Shield
 
-API = (about.router,)
+API = (
+    about.router,
+    events.router,
+)
 PAGES = (
     api_page.router,
     home.router,
+    live.router,
     settings.router,
     welcome.router,
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.sandbox.platform import Platform
 from gateway.service.desk import Desk
+from gateway.service.events import Feed
 from gateway.service.intake import Intake
 from gateway.service.switch import Switch
 from gateway.settings.load import Configuration
@@ -20,6 +21,7 @@ class Console:
     configuration: Callable[[], Configuration]
     gate: Gate
     desk: Desk
+    feed: Feed
     intake: Intake
     switch: Switch
     platform: Platform | None
