@@ -275,7 +275,8 @@ class Connection(SMTP):
             log.exception("smtp.fault", listener=self._settings.name, peer=self._peer, alert=True)
             self._reply("421 4.3.0 temporary fault")
         finally:
-            if self.transport is not None and not self._said_goodbye:
+            # Closing: the handshake has failed, and uvloop takes no word for a client that is gone.
+            if self.transport is not None and not self._said_goodbye and not self._writer.is_closing():
                 self._said_goodbye = True
                 self._writer.write(bytes(self._out))
                 self._writer.close()
