@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum, auto
 from typing import ClassVar, Literal
 from urllib.parse import quote, urlencode
@@ -260,7 +260,7 @@ class AlphaSmsXml:
         balance = self._package(response).find("balance")
         if balance is None:
             raise _refused(0, None)
-        return Balance(_amount(balance.findtext("amount", "")), balance.findtext("currency", "").strip())
+        return Balance(_amount(balance.findtext("amount", "")), balance.findtext("currency", "").strip()[:10])
 
     def price(self, destination: str) -> Request:
         """Of one SMS to a number."""
@@ -341,7 +341,7 @@ def _amount(text: str) -> str:
         amount = Decimal(text)
         if not amount.is_finite() or abs(amount) >= 10**12:
             raise _refused(0, None)
-    except InvalidOperation:
+    except ArithmeticError:  # no number, or one beyond any exponent
         raise _refused(0, None) from None
     shown = f"{amount:.4f}".rstrip("0").rstrip(".")
     return "0" if shown == "-0" else shown
@@ -352,7 +352,7 @@ def _price(amount: str, currency: str) -> Balance:
     price = _amount(amount)
     if price == "0":
         raise Refused(PROVIDER_CLOSED, code=0, text="the provider does not send to this number")
-    return Balance(price, currency)
+    return Balance(price, currency[:10])
 
 
 def _of_request(code: int) -> Outcome:
@@ -380,6 +380,8 @@ def _of_message(attempt: Attempt, code: int) -> Outcome:
 
 # ── the HTTP face ────────────────────────────────────────────────────────────────────────────
 
+MAX_TEXT = 10_000
+"""Characters of an answer that are looked at."""
 _TOKEN = re.compile(r"(?:^|\s)(id|sms_count|status|code|status_time|balance|price|currency|errors):")
 
 
@@ -464,7 +466,7 @@ class AlphaSmsHttp:
 
 def _tokens(text: str) -> dict[str, str]:
     """``id:84523377 sms_count:1``, or a line each. A value may hold colons and spaces."""
-    parts = _TOKEN.split(text)
+    parts = _TOKEN.split(text[:MAX_TEXT])
     found: dict[str, str] = {}
     for key, value in zip(parts[1::2], parts[2::2], strict=True):
         found[key] = f"{found[key]}; {value.strip()}" if key in found else value.strip()

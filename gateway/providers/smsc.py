@@ -152,10 +152,13 @@ STATES: Mapping[int, State] = {
 """-3 not found, -2 stopped, -1 waits, 0 with the operator, 1 delivered, 2 read, 3 expired, 4 link clicked, 20
 impossible, 22 wrong number, 23 forbidden, 24 no money, 25 number out of reach."""
 
+MAX_VALUE = 100
+"""Characters of a price or a detail."""
 _TEXT_ERROR = re.compile(r"ERROR\s*=\s*(\d+)")
 _TEXT_OK = re.compile(r"OK\s*-\s*\d+\s*SMS,\s*ID\s*-\s*(\d+)(?:.*?COST\s*-\s*([\d.]+))?", re.IGNORECASE | re.DOTALL)
 _NUMBERS = re.compile(r"(\d+),(-?\d+)(?:,([\d.]+))?(?:,(-?[\d.]+))?")
 _XML = re.compile(r"<(id|cnt|cost|balance|error_code|status|error)>([^<]*)</\1>")
+_AMOUNT = r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?"
 _ID = re.compile(r"[1-9][0-9]{0,19}")
 
 
@@ -237,7 +240,7 @@ class Smsc:
         if "error_code" in answer:
             return [_of_error(answer["error_code"], said)]
         if _ID.fullmatch(answer.get("id", "")):
-            return [Submitted(answer["id"], cost=answer.get("cost", ""))]
+            return [Submitted(answer["id"], cost=answer.get("cost", "")[:MAX_VALUE])]
         if "error" in answer:
             return [Rejected(Refusal(PROVIDER_UNKNOWN_ANSWER, {"code": 0, "text": said}), alert=True)]
         return [Uncertain(f"no id: {said}")]
@@ -268,11 +271,11 @@ class Smsc:
         answer = fields(text)
         if "error_code" in answer:
             raise self._refused(answer["error_code"], text)
-        match = re.fullmatch(r"(-?\d+(?:\.\d+)?)(?:[,\s]+([A-Za-z]{3}))?", text)
+        match = re.fullmatch(rf"({_AMOUNT})(?:[,\s]+([A-Za-z]{{3}}))?", text)
         amount, currency = (match[1], match[2]) if match else (answer.get("balance", ""), answer.get("currency"))
-        if not re.fullmatch(r"-?\d+(?:\.\d+)?", amount):
+        if not re.fullmatch(_AMOUNT, amount):
             raise self._refused("", text)
-        return Balance(amount, currency or "RUR")
+        return Balance(amount, (currency or "RUR")[:10])
 
     def read_callback(self, callback: Callback) -> Pushed:
         """A form: ``id, phone, status, time, err`` of a receipt, ``id, phone, mes, to`` of an incoming SMS, signed by
@@ -303,16 +306,16 @@ class Smsc:
         code = answer.get("status", "")
         if not re.fullmatch(r"-?\d{1,3}", code) or int(code) not in STATES:
             raise self._refused("", said)
-        details = {key: answer[key] for key in _TOLD if answer.get(key)}
+        details = {key: answer[key][:MAX_VALUE] for key in _TOLD if answer.get(key)}
         if details.get("err") in {"0", "000"}:
             del details["err"]
         at = answer.get("last_timestamp") or answer.get("ts") or ""
         when = answer.get("last_date") or answer.get("time") or (_iso(at) if at.isdigit() else "")
-        cost = answer.get("cost") or None
+        cost = answer.get("cost", "")[:MAX_VALUE] or None
         return Receipt(provider_id, STATES[int(code)], code, when[:40], price=cost, details=details)
 
     def _refused(self, code: str, said: str) -> Refused:
-        error = ERRORS.get(int(code)) if code.isascii() and code.isdigit() else None
+        error = _error(code)
         if error is None:
             return Refused(PROVIDER_UNKNOWN_ANSWER, code=0, text=quoted(said, self._secrets))
         return Refused(PROVIDER_REFUSED, code=int(code), text=error.text)
@@ -341,8 +344,12 @@ def _iso(stamp: str) -> str:
         return ""
 
 
+def _error(code: str) -> Error | None:
+    return ERRORS.get(int(code)) if code.isascii() and code.isdigit() and len(code) < 6 else None
+
+
 def _of_error(code: str, said: str) -> Outcome:
-    error = ERRORS.get(int(code)) if code.isascii() and code.isdigit() and len(code) < 6 else None
+    error = _error(code)
     if error is None:
         return Rejected(Refusal(PROVIDER_UNKNOWN_ANSWER, {"code": 0, "text": said}), alert=True)
     match error.fate:

@@ -56,9 +56,11 @@ DUPLICATE_WINDOW_S = 70.0
 REPEAT_WITHIN_S = 50.0
 """Ten seconds less than a minute, for the same reason."""
 
+MAX_VALUE = 40
+"""Characters of a price or a time."""
 _ID = "[1-9][0-9]{0,19}"
 _IDS = re.compile(rf"{_ID}(?:\s*,\s*{_ID})*")
-_BALANCE = re.compile(r"(-?[0-9]+(?:[.,][0-9]+)?)\s*([A-Za-zА-Яа-я]{1,5}\.?)\s*(.*)", re.DOTALL)
+_BALANCE = re.compile(r"(-?[0-9]{1,30}(?:[.,][0-9]{1,30})?)\s*([A-Za-zА-Яа-я]{1,5}\.?)\s*(.*)", re.DOTALL)
 _ECHO = re.compile(r"\b(pwd|text)=[^&\s\"'<>]*")
 """Web servers quote the URL in their complaints."""
 
@@ -313,7 +315,7 @@ def _detailed(provider_id: str, response: Response) -> Receipt | None:
         provider_id=provider_id,
         state=state,
         raw=str(fields["state_sms"]),
-        changed_at=str(changed or ""),
+        changed_at=str(changed or "")[:MAX_VALUE],
         segments=segments,
-        price=str(price) if price not in (None, "") else None,
+        price=str(price)[:MAX_VALUE] if price not in (None, "") else None,
     )

@@ -6,6 +6,7 @@ repetition and answers with the first one's id, so a lost answer can be asked fo
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -30,6 +31,7 @@ from gateway.model import (
 from gateway.providers import Traits, client_id
 from gateway.providers.targetsms import (
     DUPLICATE_WINDOW_S,
+    MAX_VALUE,
     SEEN,
     ErrorText,
     Fate,
@@ -46,6 +48,7 @@ from gateway.verdicts import PROVIDER_UNKNOWN_ANSWER, Refused
 REMEMBERED_S = 24 * 3600.0
 """So long a lost answer is asked for. The documentation names no end of the platform's own memory."""
 ID_BITS = 53
+MAX_ID = 40
 """``client_id_sms`` is "a number"; so large a one is exact in every JSON reader."""
 HTTP_OK = 200
 _ALREADY_SENT = 18
@@ -113,7 +116,7 @@ class TargetSmsJson:
         if entry is None:
             return Uncertain("the answer does not name this SMS")
         action, sms_id = str(entry.get("action", "")).strip(), str(entry.get("id_sms") or "").strip()
-        if action.casefold() == "send" and sms_id.isascii() and sms_id.isdigit():
+        if action.casefold() == "send" and sms_id.isascii() and sms_id.isdigit() and len(sms_id) <= MAX_ID:
             return Submitted(sms_id)
         if action.casefold() in {"send", ""}:
             return Uncertain(f"no id for this SMS: {said}")
@@ -147,8 +150,8 @@ class TargetSmsJson:
             said.state,
             said.raw,
             said.changed_at,
-            segments=int(parts) if parts.isascii() and parts.isdigit() else None,
-            price=price or None,
+            segments=int(parts) if parts.isascii() and parts.isdigit() and len(parts) < 6 else None,
+            price=price[:MAX_VALUE] or None,
         )
 
     def balance(self) -> Request:
@@ -162,7 +165,10 @@ class TargetSmsJson:
         if not isinstance(money, dict) or "value" not in money:
             raise refused("", self._quote(response))
         packages = {str(e.get("area", "")): str(e.get("number", "")) for e in _entries(document, "sms")}
-        return Balance(str(money["value"]), str(money.get("currency", "")), packages)
+        amount = str(money["value"])
+        if re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", amount) is None:
+            raise refused("", self._quote(response))
+        return Balance(amount, str(money.get("currency", ""))[:10], packages)
 
     def read_callback(self, callback: Callback) -> Pushed:
         """Raises ``Refused`` (FORMAT)."""

@@ -16,6 +16,7 @@ from gateway.model import Attempt, Deferred, Outcome, Rejected, Scope, Submitted
 from gateway.policy.circuit import THRESHOLD, Circuit
 from gateway.policy.retry import RetryPolicy
 from gateway.providers import Upstream
+from gateway.providers.storable import storable
 from gateway.service.settlement import Reporting, Terms, settlement
 from gateway.sms.numbers import mask
 from gateway.spool import claims, pace, recovery
@@ -108,7 +109,7 @@ class Dispatch:
                 return [Uncertain("it is too late to ask the provider again")]
             return [Deferred(Scope.JOB, "the gateway was stopped for too long before the call")] * len(attempts)
         try:
-            return await self._upstream.submit(attempts)
+            return [storable(outcome) for outcome in await self._upstream.submit(attempts)]
         except Exception:
             log.exception("relay.fault", provider=self.name, jobs=[a.job.id for a in attempts], alert=True)
             return [Uncertain("a fault of the gateway during the call")] * len(attempts)

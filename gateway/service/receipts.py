@@ -10,6 +10,7 @@ import structlog
 
 from gateway.model import Pushed, Receipt
 from gateway.providers import NoAnswer, Unsupported, Upstream
+from gateway.providers.storable import storable
 from gateway.service.mailroom import Mailroom
 from gateway.service.settlement import Reporting
 from gateway.spool import receipts
@@ -42,6 +43,7 @@ class Receipts:
 
     async def take(self, provider: str, pushed: Pushed) -> None:
         """Write it down. Returns after the commit; raises what the store raises."""
+        pushed = storable(pushed)
         await asyncio.gather(*(self._record(provider, receipt) for receipt in pushed.receipts))
         for sms in pushed.incoming:
             assert self._mailroom is not None

@@ -183,6 +183,9 @@ def test_a_count_of_segments_that_is_none(digits: int) -> None:
         ("nan", None),
         ("inf", None),
         ("1e400", None),
+        ("1e9999999", None),
+        ("-1e9999999", None),
+        ("1e-9999999", "0"),
         ("", None),
     ],
 )
@@ -223,6 +226,7 @@ def test_a_price_of_nothing_means_not_served() -> None:
         ("status:x code:12345", None),
         ("status:x code:0000000030", None),
         ("errors:Unknown message id", None),
+        ("status:x" + " " * 10_000 + "code:3", None),
         ("", None),
     ],
 )

@@ -168,6 +168,22 @@ def test_a_callback_is_read(preset: str, row: Row) -> None:
     assert (pushed.answer.status, pushed.answer.text) == (200, row.get("answer", ""))
 
 
+def test_a_signature_of_any_bytes_is_wrong() -> None:
+    """aiohttp hands on what is no UTF-8 in a header as half characters."""
+    with pytest.raises(Refused) as refused:
+        made("twilio").read_callback(Callback("POST", CALLBACK_URL, headers={"x-twilio-signature": "\udcff"}))
+    assert refused.value.refusal.code == "AUTH"
+
+
+def test_an_id_that_no_index_holds_is_none() -> None:
+    form = {"messageId": "x" * 200, "status": "delivered", "price": "1" * 99}
+    (receipt,) = made("vonage").read_callback(Callback("POST", CALLBACK_URL, body=urlencode(form).encode())).receipts
+    assert (receipt.provider_id, receipt.price) == ("x" * 200, "1" * 40)
+    form["messageId"] += "x"
+    with pytest.raises(Refused):
+        made("vonage").read_callback(Callback("POST", CALLBACK_URL, body=urlencode(form).encode()))
+
+
 @pytest.mark.parametrize("preset", presets())
 def test_it_can_do_what_is_recorded_and_no_more(preset: str) -> None:
     driver, recorded = made(preset), table(preset)

@@ -239,6 +239,8 @@ def test_the_result_of_an_hlr_request() -> None:
         ("<result><status>1</status></result>", State.DELIVERED),
         ('{"status": 77}', None),
         ('{"error": "x", "error_code": 9}', None),
+        (f"ERROR = {'9' * 5000}", None),
+        (f"<error_code>{'9' * 5000}</error_code>", None),
         ("", None),
         ("x", None),
     ],
@@ -280,6 +282,18 @@ def test_a_signed_callback(method: str) -> None:
         with pytest.raises(Refused) as caught:
             driver.read_callback(callback(**{**fields, **forged}))
         assert caught.value.refusal.code == "AUTH"
+
+
+def test_what_is_told_is_cut() -> None:
+    long = "9" * 5000
+    receipt = Smsc(settings()).read_status(
+        "7", Response(200, f'{{"status": 1, "cost": "{long}", "imsi": "{long}"}}'.encode())
+    )
+    assert receipt.price == receipt.details["imsi"] == "9" * 100
+    (outcome,) = Smsc(settings()).read_submit([attempt()], Response(200, f'{{"id": 7, "cost": "{long}"}}'.encode()))
+    assert outcome == Submitted("7", cost="9" * 100)
+    with pytest.raises(Refused):
+        Smsc(settings()).read_balance(Response(200, b"9" * 31))
 
 
 @pytest.mark.parametrize("wrong", [{"key": "k"}, {"password": None}, {"login": None, "password": None}])

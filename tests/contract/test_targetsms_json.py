@@ -209,6 +209,19 @@ async def test_slow_garbled_throttled_wrong(upstream: HttpUpstream, platform: Pl
     assert stopped.scope.value == "provider"
 
 
+def test_numbers_that_are_none() -> None:
+    made, long = TargetSmsJson(settings()), "9" * 5000
+    says = {"state": [{"id_sms": "7", "state": "deliver", "num_parts": long, "price": long}]}
+    receipt = made.read_status("7", Response(200, json.dumps(says).encode()))
+    assert (receipt.state, receipt.segments, receipt.price) == (State.DELIVERED, None, "9" * 40)
+    says = {"sms": [{"number_sms": "1", "id_sms": long, "action": "send"}]}
+    (outcome,) = made.read_submit([attempt()], Response(200, json.dumps(says).encode()))
+    assert isinstance(outcome, Uncertain)
+    for value in ("9" * 31, "x", None, {"a": "1"}):
+        with pytest.raises(Refused):
+            made.read_balance(Response(200, json.dumps({"money": {"value": value}}).encode()))
+
+
 async def test_the_xml_face_of_the_sandbox(platform: Platform) -> None:
     """For other people's programs: send, the old id for an old number, state, balance, a wrong login."""
     server = TestServer(application(platform))

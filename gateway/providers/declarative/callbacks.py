@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from gateway.lifecycle import State
 from gateway.model import Callback, Incoming, Pushed, Receipt, Response
 from gateway.providers.declarative.description import CallbackCall, IncomingFields, ReceiptFields
-from gateway.providers.declarative.paths import find, first, parse, texts
+from gateway.providers.declarative.paths import MAX_AMOUNT, MAX_ID, find, first, parse, texts
 from gateway.providers.declarative.settings import HttpSettings
 from gateway.verdicts import CREDENTIALS_WRONG, FIELDS_MISSING, Refused
 
@@ -56,7 +56,7 @@ class Callbacks:
             return None
         provider_id, word = first(item, fields.id), first(item, fields.state)
         state = self._states.get(word.casefold())
-        if not provider_id or state is None:
+        if not 0 < len(provider_id) <= MAX_ID or state is None:
             return None
         code = first(item, fields.code)
         return Receipt(
@@ -64,7 +64,7 @@ class Callbacks:
             state,
             raw=word,
             changed_at=first(item, fields.at)[:40],
-            price=first(item, fields.price) or None,
+            price=first(item, fields.price)[:MAX_AMOUNT] or None,
             details={"error": code[:100]} if code else {},
         )
 
@@ -75,7 +75,7 @@ class Callbacks:
         if not sender or not told:
             return None
         destination = first(item, fields.destination).removeprefix("+")
-        return Incoming(first(item, fields.id), sender.removeprefix("+"), destination, told[0])
+        return Incoming(first(item, fields.id)[:MAX_ID], sender.removeprefix("+"), destination, told[0])
 
     def _check(self, callback: Callback) -> None:
         wanted = self._call.signature
@@ -89,7 +89,7 @@ class Callbacks:
         expected = mac.hex() if is_hex else base64.b64encode(mac).decode()
         given = callback.headers.get(wanted.header.lower(), "").strip()
         given = given.removeprefix("sha256=").lower() if is_hex else given
-        if not self._secret or not hmac.compare_digest(expected.encode(), given.encode()):
+        if not self._secret or not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
             raise Refused(CREDENTIALS_WRONG)
 
 

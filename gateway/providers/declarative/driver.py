@@ -28,7 +28,7 @@ from gateway.model import (
 from gateway.providers import Traits, client_id
 from gateway.providers.declarative.callbacks import Callbacks
 from gateway.providers.declarative.description import Call, Description, ErrorRow, Signs
-from gateway.providers.declarative.paths import MAX_TEXT, first, parse, texts
+from gateway.providers.declarative.paths import MAX_AMOUNT, MAX_ID, MAX_TEXT, first, parse, texts
 from gateway.providers.declarative.settings import HttpSettings
 from gateway.providers.declarative.template import fill
 from gateway.providers.web_answers import hidden, unreadable
@@ -104,11 +104,11 @@ class Declarative:
     def _taken(self, attempt: Attempt, answer: Answer, said: str) -> Outcome:
         taken = self._described.taken
         if taken.id_is:
-            return Submitted(fill(taken.id_is, self._words(attempt)), cost=answer.first(taken.cost))
+            return Submitted(fill(taken.id_is, self._words(attempt)), cost=answer.amount(taken.cost))
         ids = answer.ids()
         if not ids:
             return Uncertain(f"taken, but without an id: {said}")
-        return Submitted(ids[0], parts=ids[1:], cost=answer.first(taken.cost))
+        return Submitted(ids[0], parts=ids[1:], cost=answer.amount(taken.cost))
 
     def _words(self, attempt: Attempt) -> dict[str, str]:
         job, described = attempt.job, self._described
@@ -167,6 +167,10 @@ class Answer:
         """The text at the path, or empty."""
         return first(self.tree, path)
 
+    def amount(self, path: str) -> str:
+        """What something costs, as it is written."""
+        return self.first(path)[:MAX_AMOUNT]
+
     def find(self, path: str, regex: str | None) -> str:
         """The text at the path, or what the regular expression captures; otherwise empty."""
         if not regex:
@@ -178,7 +182,7 @@ class Answer:
         """The provider's ids, each once."""
         taken = self._described.taken
         given = texts(self.tree, taken.id) if taken.id else [self.find("", taken.id_match)]
-        return tuple(dict.fromkeys(text.strip() for text in given if text.strip() and len(text) <= 200))
+        return tuple(dict.fromkeys(text.strip() for text in given if text.strip() and len(text) <= MAX_ID))
 
     def shows(self, signs: Signs) -> bool:
         """All that is asked for is there."""
@@ -264,7 +268,7 @@ class _Status:
         state = self._states.get(word.casefold())
         if state is None or not 200 <= response.status < 300:
             raise self._wire.refused(answer)
-        return Receipt(provider_id, state, raw=word, price=answer.first(call.price) or None)
+        return Receipt(provider_id, state, raw=word, price=answer.amount(call.price) or None)
 
 
 class _Balance:

@@ -11,6 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 MAX_FOUND = 1000
+MAX_ID = 200
+"""Characters of a provider's id: an index of the store holds it."""
+MAX_AMOUNT = 40
+"""Characters of a price, with its currency."""
 MAX_TEXT = 10_000
 """Characters of an answer that regular expressions see."""
 
