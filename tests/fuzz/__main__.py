@@ -7,9 +7,12 @@ the one that it runs in.
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
+
+import structlog
 
 VAR = Path("var/fuzz")
 
@@ -19,9 +22,22 @@ def fuzz(name: str, arguments: list[str]) -> None:
     import atheris  # type: ignore[import-untyped, unused-ignore]
 
     with atheris.instrument_imports(include=["gateway"]):
-        from tests.fuzz.targets import TARGETS
-    atheris.Setup([sys.argv[0], *arguments], TARGETS[name])
+        from tests.fuzz.targets import MUTATORS, TARGETS
+    structlog.configure(processors=[_unheard])
+
+    def mutated(data: bytes, max_size: int, seed: int) -> bytes:
+        chance = random.Random(seed)
+        if chance.random() < 0.3:
+            return bytes(atheris.Mutate(data, max_size))
+        return MUTATORS[name](data, chance)[:max_size]
+
+    own = {"custom_mutator": mutated} if name in MUTATORS else {}
+    atheris.Setup([sys.argv[0], *arguments], TARGETS[name], **own)
     atheris.Fuzz()
+
+
+def _unheard(_logger: object, _method: str, _event: object) -> str:
+    raise structlog.DropEvent
 
 
 def run(name: str) -> bool:

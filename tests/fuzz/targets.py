@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -19,6 +21,7 @@ from gateway.settings.document import ConfigError
 from gateway.settings.load import load
 from gateway.smpp.pdu import Garbage, Reader
 from gateway.verdicts import Refused
+from tests.fuzz import dialogue, providers
 
 TESTS = Path(__file__).parent.parent
 CORPUS = TESTS / "corpus"
@@ -105,13 +108,32 @@ def smpp(data: bytes) -> None:
         return
 
 
+@cache
+def _gateway() -> dialogue.Gateway:
+    return dialogue.Gateway()
+
+
+def smtp(data: bytes) -> None:
+    """What a client says to the SMTP doors."""
+    _gateway().hear(data)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "mail": mail,
     "dialects": dialects,
     "whole": whole,
     "config": config,
     "smpp": smpp,
+    "providers": providers.answer,
+    "callbacks": providers.call,
+    "smtp": smtp,
 }
+MUTATORS: dict[str, Callable[[bytes, random.Random], bytes]] = {
+    "providers": providers.damage,
+    "callbacks": providers.damage,
+    "smtp": dialogue.damage,
+}
+"""Where bytes that are changed at random would seldom be understood far enough."""
 
 
 def seeds(name: str) -> list[bytes]:
@@ -125,4 +147,10 @@ def seeds(name: str) -> list[bytes]:
             return [b"My Bank;test_user;qwerty12;\n" + body for body in bodies]
         case "config":
             return [(CORPUS / "gateway.yaml").read_bytes(), (TESTS.parent / "config/gateway.yaml").read_bytes()]
+        case "providers":
+            return providers.answers()
+        case "callbacks":
+            return providers.calls()
+        case "smtp":
+            return dialogue.seeds()
     return [bytes.fromhex("00000010000000150000000000000001")]
