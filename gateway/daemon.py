@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -38,13 +38,15 @@ from gateway.service.memory import Memory
 from gateway.service.post import Post
 from gateway.service.presence import Presence, bury_all
 from gateway.service.receipts import Poll, Receipts, reporting
+from gateway.service.roster import Roster
 from gateway.service.switch import Switch
 from gateway.service.webhooks import Webhooks
 from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration, load
-from gateway.settings.schema import host_and_port
+from gateway.settings.schema import GatewaySettings, host_and_port
 from gateway.smtp.limits import Budget
 from gateway.smtp.server import Listener
+from gateway.spool import accounts
 from gateway.spool.claims import ProviderTerms
 from gateway.spool.engine import StoreInUse, cause, is_away, is_misconfigured
 from gateway.spool.migrations import SchemaTooNew
@@ -107,6 +109,7 @@ class Daemon:
         retention = settings.retention
         self._run(keeper.every(BEAT_S, "beat", self._presence.beat))
         self._run(keeper.every(LOOK_S, "holds", self._switch.look))
+        self._run(keeper.every(LOOK_S, "accounts", self._roster.look))
         self._run(keeper.every(REMEMBER_S, "epoch", self._memory.advance))
         self._run(keeper.every(QUIRKS_S, "quirks", self.intake.quirks.write))
         self._run(keeper.every(EXPIRE_S, "expiry", lambda: upkeep.expire(self.store, time.time())))
@@ -140,6 +143,7 @@ class Daemon:
         self.intake = Intake(
             self._configuration, self.store, self._credentials, self._wake, puts_off=self._switch.refuses
         )
+        self._roster = Roster(self.store, lambda: self._configuration, self._adopt)
         self._memory = Memory(self._configuration.epoch_file, self.store)
         self._presence = Presence(self.store, lambda: self._configuration.digest, follow=self.intake.bans.follow)
         try:
@@ -148,6 +152,7 @@ class Daemon:
             await self._memory.check()
             await self._presence.beat()
             await self._switch.look()
+            await self._roster.look()
         except Exception as error:
             await self.store.close()
             raise _unusable(self._configuration, error) from None
@@ -241,10 +246,13 @@ class Daemon:
 
     def reload(self) -> None:
         """HUP: accounts, dialects and routes change all together, or nothing does."""
-        if fresh := reloaded(self._configuration):
-            self._configuration = self.intake.configuration = fresh
+        if fresh := reloaded(self._configuration, lambda *_: self._roster.logins):
+            self._adopt(self._roster.over(fresh))
             self._run(self._presence.beat())  # so that everybody can see it
-            log.info("config.reloaded", accounts=len(fresh.directory.accounts))
+            log.info("config.reloaded", accounts=len(self._configuration.directory.accounts))
+
+    def _adopt(self, configuration: Configuration) -> None:
+        self._configuration = self.intake.configuration = configuration
 
     async def serve(self) -> None:
         """Run until TERM or INT, then drain."""
@@ -307,6 +315,26 @@ async def open_store(configuration: Configuration, *, exclusive: bool) -> Store:
         return await Store.open(configuration.store_url, exclusive=exclusive, min_free=store.min_free, key=key)
     except Exception as error:
         raise _unusable(configuration, error) from None
+
+
+def stored_logins(settings: GatewaySettings, url: str) -> Collection[str]:
+    """Of the accounts in the store; for who has no loop yet. Raises ``ConfigError`` and ``Unavailable``."""
+    if url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists():
+        return ()
+
+    async def asked() -> list[str]:
+        key = Sealing(settings.store.key_bytes) if settings.store.key_bytes is not None else None
+        store = await Store.open(url, exclusive=False, key=key)
+        try:
+            return await store.read(accounts.logins)
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(asked())
+    except Exception as error:
+        fault = f"store.url: {cause(error)}; which accounts it has cannot be seen"
+        raise (Unavailable if is_away(error) else ConfigError)(fault) from None
 
 
 def lock_store(configuration: Configuration) -> IO[str] | None:
@@ -383,11 +411,14 @@ def smarthost(configuration: Configuration) -> Smarthost:
     )
 
 
-def reloaded(running: Configuration) -> Configuration | None:
-    """The files as they are now; None, with an alert, when a running process cannot take them."""
+def reloaded(
+    running: Configuration, stored: Callable[[GatewaySettings, str], Collection[str]] = stored_logins
+) -> Configuration | None:
+    """The files as they are now; None, with an alert, when a running process cannot take them. ``stored``: as ``load``
+    asks for it."""
     try:
-        fresh = load(running.path)
-    except ConfigError as fault:
+        fresh = load(running.path, stored)
+    except (ConfigError, Unavailable) as fault:
         log.error("config.refused", why=str(fault), alert=True)  # noqa: TRY400 (no bug of ours: no traceback)
         return None
     fixed = (

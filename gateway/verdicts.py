@@ -121,6 +121,7 @@ CHANNEL_NOT_CARRIED = _reason("channel_not_carried", FORBIDDEN)
 AUTOMATIC_ANSWER = _reason("automatic_answer", FORBIDDEN)
 STOP_LISTED = _reason("stop_listed", BANNED)
 LIST_UNKNOWN = _reason("list_unknown", NO_LIST)
+LIST_EMPTY = _reason("list_empty", NO_LIST)
 
 FIELDS_MISSING = _reason("fields_missing", FORMAT)
 FIELD_REPEATED = _reason("field_repeated", FORMAT)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pwd
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,10 +19,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from gateway.model import Note
+from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration, load
 from gateway.sms.numbers import mask
 
 if TYPE_CHECKING:
+    from gateway.settings.schema import GatewaySettings
     from gateway.spool.store import Store
 
 ConfigOption = Annotated[
@@ -43,7 +46,44 @@ _PLACES = (Path("gateway.yaml"), Path("config/gateway.yaml"), Path("/etc/email2s
 def configuration(path: Path | None) -> Configuration:
     """The configuration that the options mean. Raises ``ConfigError``."""
     given = path or (Path(os.environ["EMAIL2SMS_CONFIG"]) if "EMAIL2SMS_CONFIG" in os.environ else None)
-    return load(given or next((place for place in _PLACES if place.exists()), _PLACES[0]))
+    return load(given or next((place for place in _PLACES if place.exists()), _PLACES[0]), _stored_logins)
+
+
+def _stored_logins(settings: GatewaySettings, url: str) -> Collection[str]:
+    from gateway.daemon import stored_logins  # noqa: PLC0415  (heavy imports, and only where the file leaves a question)
+
+    return stored_logins(settings, url)
+
+
+@asynccontextmanager
+async def with_accounts(configuration: Configuration) -> AsyncIterator[tuple[Configuration, Store | None]]:
+    """The configuration with the accounts that are in the store, and the store; without, where there is none yet: a
+    question makes no file for one. A store that cannot be asked is said and done without."""
+    from gateway.service.roster import whole  # noqa: PLC0415
+
+    async with AsyncExitStack() as stack:
+        store = None
+        if has_store(configuration):
+            try:
+                store = await stack.enter_async_context(store_of(configuration))
+            except (ConfigError, Unavailable) as error:
+                typer.echo(f"only the accounts of {configuration.settings.accounts_file} are known: {error}", err=True)
+        yield (await whole(configuration, store) if store is not None else configuration), store
+
+
+def has_store(configuration: Configuration) -> bool:
+    """Whether there is one to ask."""
+    return not configuration.store_is_embedded or Path(configuration.store_url.removeprefix("sqlite:///")).exists()
+
+
+def all_accounts(configuration: Configuration) -> Configuration:
+    """The configuration with the accounts that are in the store."""
+
+    async def found() -> Configuration:
+        async with with_accounts(configuration) as (complete, _):
+            return complete
+
+    return asyncio.run(found())
 
 
 @asynccontextmanager

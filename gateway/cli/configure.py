@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.common import ConfigOption, JsonOption, configuration, console, print_json
+from gateway.cli.common import ConfigOption, JsonOption, all_accounts, configuration, console, print_json
 from gateway.settings import reference
 from gateway.settings.load import Configuration
 
@@ -69,7 +69,7 @@ def check_config(
     if schema:
         print_json(reference.json_schema())
         return
-    loaded = configuration(config)
+    loaded = all_accounts(configuration(config))
     balances = asyncio.run(_probe(loaded)) if probe else {}
     settings = loaded.settings
     if as_json:

@@ -93,9 +93,11 @@ def now(
 async def _send(loaded: Configuration, wanted: list[Heartbeat]) -> list[Beat]:
     from gateway.service.credentials import Credentials  # noqa: PLC0415
     from gateway.service.heartbeats import Heartbeats  # noqa: PLC0415
+    from gateway.service.roster import whole  # noqa: PLC0415
 
     async with store_of(loaded) as store:
-        service = Heartbeats(lambda: loaded, store, Credentials())
+        complete = await whole(loaded, store)
+        service = Heartbeats(lambda: complete, store, Credentials())
         for one in wanted:
             await service.send(one, time.time())
         return [beat for one in wanted for beat in await service.last(one.name, 1)]

@@ -23,6 +23,7 @@ from gateway.cli.common import (
     console,
     print_json,
     store_of,
+    with_accounts,
 )
 from gateway.model import Door, Envelope
 from gateway.policy.accounts import in_networks
@@ -31,7 +32,10 @@ from gateway.service.credentials import Credentials
 from gateway.service.ids import queue_id
 from gateway.service.intake import Intake
 from gateway.service.judge import Case, judge
+from gateway.service.phonebook import Phonebook
+from gateway.service.roster import whole
 from gateway.service.wording import explained, refusal_line
+from gateway.settings.load import Configuration
 from gateway.sms.numbers import mask
 from gateway.verdicts import Refused
 
@@ -63,13 +67,20 @@ def parse(  # noqa: PLR0913, PLR0917  (each is an option)
     envelope = _envelope(given, to, trusted=not untrusted)
     if peer is not None or listener is not None:
         envelope = _through(loaded, envelope, listener, peer or "")
-    case = asyncio.run(judge(envelope, raw, loaded, Credentials(), Examiner(*loaded.settings.dns.asked)))
+    case = asyncio.run(_judged(loaded, envelope, raw))
     if as_json:
         print_json(_as_dict(case, numbers))
     else:
         _print_case(case, numbers)
     if case.refusal is not None:
         raise typer.Exit(case.refusal.verdict.sysexit)
+
+
+async def _judged(loaded: Configuration, envelope: Envelope, raw: bytes) -> Case:
+    async with with_accounts(loaded) as (complete, store):
+        examiner = Examiner(*loaded.settings.dns.asked)
+        phonebook = Phonebook(store) if store is not None else None
+        return await judge(envelope, raw, complete, Credentials(), examiner, phonebook=phonebook)
 
 
 def _envelope(sender: str, recipients: tuple[str, ...], *, trusted: bool, answer_by_mail: bool = False) -> Envelope:
@@ -172,7 +183,7 @@ def inject(
 async def _inject(loaded: Any, envelope: Envelope, raw: bytes) -> int:
     try:
         async with store_of(loaded) as store:
-            intake = Intake(loaded, store, Credentials())
+            intake = Intake(await whole(loaded, store), store, Credentials())
             await store.read(intake.bans.follow)
             answer = await intake.accept(envelope, raw)
     except Exception as error:
@@ -198,7 +209,8 @@ def send(
 
     async def queue() -> Any:
         async with store_of(loaded) as store:
-            return await direct.send(loaded, store, account, originator, tuple(to), body.strip("\n"), time.time())
+            complete, words = await whole(loaded, store), body.strip("\n")
+            return await direct.send(complete, store, account, originator, tuple(to), words, time.time())
 
     try:
         accepted = asyncio.run(queue())

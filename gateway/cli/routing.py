@@ -6,7 +6,6 @@ import asyncio
 import time
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +13,16 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.common import ConfigOption, JsonOption, clock, configuration, console, print_json
+from gateway.cli.common import (
+    ConfigOption,
+    JsonOption,
+    all_accounts,
+    clock,
+    configuration,
+    console,
+    has_store,
+    print_json,
+)
 from gateway.model import Channel
 from gateway.policy.routing import Explanation, Hop, Judged, Order, Route, Trip
 from gateway.service.wording import refusal_line
@@ -48,7 +56,9 @@ def route(  # noqa: PLR0913, PLR0917  (the options of a command)
     """Explain which providers an SMS to this number goes to, and why. Sends nothing."""
     loaded = configuration(config)
     if account and not loaded.directory.knows(account):
-        typer.echo(f"no account {account!r} in {loaded.settings.accounts_file}", err=True)
+        loaded = all_accounts(loaded)
+    if account and not loaded.directory.knows(account):
+        typer.echo(f"no account {account!r}", err=True)
         raise typer.Exit(EX_USAGE)
     try:
         destination = numbers.parse(number)
@@ -59,7 +69,7 @@ def route(  # noqa: PLR0913, PLR0917  (the options of a command)
     trip = Trip(destination, originator, account, channel, moment, job)
     found = loaded.house.router.explain(trip)
     closed = _closed(loaded, trip)
-    paused = asyncio.run(_paused(loaded)) if _has_store(loaded) else {}
+    paused = asyncio.run(_paused(loaded)) if has_store(loaded) else {}
     parts = segments.count(text) or 1
     if as_json:
         print_json({**_as_dict(trip, found, paused, parts), "closed": closed})
@@ -79,11 +89,6 @@ def _closed(loaded: Configuration, trip: Trip) -> str:
     except Refused as refused:
         return refusal_line(refused.refusal)
     return ""
-
-
-def _has_store(loaded: Configuration) -> bool:
-    """A question makes no file for one."""
-    return not loaded.store_is_embedded or Path(loaded.store_url.removeprefix("sqlite:///")).exists()
 
 
 async def _paused(loaded: Configuration) -> dict[str, str]:

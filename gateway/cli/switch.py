@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from gateway.cli.common import ConfigOption, JsonOption, ago, configuration, console, print_json, store_of
+from gateway.cli.common import (
+    ConfigOption,
+    JsonOption,
+    ago,
+    all_accounts,
+    configuration,
+    console,
+    print_json,
+    store_of,
+)
 from gateway.settings.load import Configuration
 
 if TYPE_CHECKING:
@@ -94,6 +103,8 @@ def _chosen(
         typer.echo("give one of --all, --account LOGIN and --provider NAME", err=True)
         raise typer.Exit(64)  # EX_USAGE
     scope, name = chosen[0]
+    if known and scope is Scope.ACCOUNT and not loaded.directory.knows(name):
+        loaded = all_accounts(loaded)
     names: Any = {Scope.ACCOUNT: loaded.directory.accounts, Scope.PROVIDER: loaded.settings.providers}.get(scope)
     if known and names is not None and name not in names:
         typer.echo(f"no {scope.value} {name}; one of {', '.join(sorted(names))}", err=True)

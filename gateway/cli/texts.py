@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from gateway.cli.common import ConfigOption, JsonOption, configuration, console, print_json
+from gateway.cli.common import ConfigOption, JsonOption, all_accounts, configuration, console, print_json
 from gateway.model import Note, Operator, Submission
 from gateway.policy.composing import TextRules, compose
 from gateway.service.wording import refusal_line
@@ -48,7 +48,8 @@ def segments(
 
 
 def _as_account(body: str, login: str, config: Any) -> tuple[str, tuple[Note, ...]]:
-    known = configuration(config).directory.accounts.get(login)
+    loaded = configuration(config)
+    known = loaded.directory.accounts.get(login) or all_accounts(loaded).directory.accounts.get(login)
     if known is None:
         typer.echo(f"no account {login}", err=True)
         raise typer.Exit(64)

@@ -49,7 +49,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account of ``accounts.yaml``; ``config/README.md`` describes the fields."""
+    """One account; ``config/README.md`` describes the fields."""
 
     login: str
     password: str | None = field(default=None, repr=False)
@@ -65,6 +65,10 @@ class Account:
     channels: frozenset[Channel] = frozenset({Channel.SMS, Channel.FLASH})
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stop_list: frozenset[str] = frozenset()
+    stored_lists: Mapping[str, int] = field(default_factory=dict)
+    """Further lists, whose numbers are in the store, by name: what they are called there."""
+    stop_lists: tuple[int, ...] = ()
+    """Stop-lists in the store that hold for it, too."""
     per_hour: int | None = None
     per_day: int | None = None
     segments_per_day: int | None = None
@@ -82,6 +86,8 @@ class Account:
     resends_uncertain: bool = False
     """Better twice than never."""
     language: str = "en"
+    provisioned: bool = True
+    """By the file; else it is in the store."""
 
     def allows_sender(self, addresses: Iterable[str]) -> bool:
         """Every address of the sender (MAIL FROM and From) matches the allowlist; no address needs ``*``."""

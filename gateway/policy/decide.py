@@ -13,7 +13,15 @@ from gateway.policy.destinations import Destinations
 from gateway.policy.routing import Hours, Router, Trip
 from gateway.policy.schedule import resolve
 from gateway.sms import numbers
-from gateway.verdicts import CHANNEL_NOT_CARRIED, LIST_UNKNOWN, NO_ROUTE, OWN_NUMBER_UNKNOWN, STOP_LISTED, Refused
+from gateway.verdicts import (
+    CHANNEL_NOT_CARRIED,
+    LIST_EMPTY,
+    LIST_UNKNOWN,
+    NO_ROUTE,
+    OWN_NUMBER_UNKNOWN,
+    STOP_LISTED,
+    Refused,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,8 @@ def _destinations(submission: Submission, account: Account) -> tuple[Asked, ...]
     if submission.list_id is not None:
         if submission.list_id not in account.lists:
             raise Refused(LIST_UNKNOWN, list=submission.list_id[:20])
+        if not account.lists[submission.list_id]:
+            raise Refused(LIST_EMPTY, list=submission.list_id[:20])
         return tuple(Asked(number, submission.recipient) for number in account.lists[submission.list_id])
     return submission.destinations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.model import Accepted, Asked, Door, Envelope, Operator, Submission
 from gateway.policy.decide import decide
 from gateway.service.ids import queue_id
+from gateway.service.phonebook import Phonebook
 from gateway.settings.load import Configuration
 from gateway.spool.put import StoredMail
 from gateway.spool.store import Store
@@ -47,6 +48,7 @@ async def send(
         recipient="",
         max_destinations=10_000,
     )
+    account = await Phonebook(store).consult(account, submission)
     accepted = decide(envelope, submission, account, "operator", configuration.house)
     put = await store.put(
         StoredMail(

@@ -20,6 +20,7 @@ from gateway.service.bans import Bans
 from gateway.service.credentials import Credentials
 from gateway.service.ids import queue_id
 from gateway.service.judge import Case, dialect_of, judge, recipient_refusal
+from gateway.service.phonebook import Phonebook
 from gateway.service.quirks import QuirkBook
 from gateway.settings.load import Configuration
 from gateway.sms.originator import is_wellformed
@@ -82,6 +83,7 @@ class Intake:
         self.configuration = configuration
         self._store = store
         self._credentials = credentials
+        self._phonebook = Phonebook(store)
         self._examiner = Examiner(*configuration.settings.dns.asked)
         self._wake = wake
         self._clock = clock
@@ -166,7 +168,9 @@ class Intake:
 
     async def explain(self, envelope: Envelope, raw: bytes) -> Case:
         """What would happen with this mail."""
-        return await judge(envelope, raw, self.configuration, self._credentials, self._examiner, self.bans)
+        return await judge(
+            envelope, raw, self.configuration, self._credentials, self._examiner, self.bans, self._phonebook
+        )
 
     async def accept(self, envelope: Envelope, raw: bytes) -> Answer:
         """Judge, commit, answer. Any exception means: nothing is known to be stored, the client keeps the mail."""

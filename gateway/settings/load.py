@@ -9,8 +9,8 @@ import os
 import re
 import ssl
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,7 +36,7 @@ from gateway.policy.heartbeat import Heartbeat
 from gateway.policy.retry import RetryPolicy
 from gateway.policy.routing import Carrier, Hours, Names, Order, Route, Router
 from gateway.policy.senders import Border, SenderChecks
-from gateway.settings.document import ConfigError, Document, Key, read
+from gateway.settings.document import ConfigError, Document, Key, dotted, read
 from gateway.settings.families import family_faults
 from gateway.settings.schema import (
     AccountSettings,
@@ -82,6 +82,9 @@ class Configuration:
     path: Path
     settings: GatewaySettings
     directory: Directory
+    """Of the accounts file; a running gateway adds those of the store (``service.roster``)."""
+    accounts: tuple[AccountSettings, ...] = field(repr=False)
+    """Of the accounts file, as they are written there."""
     dialects: tuple[Dialect, ...]
     house: House
     retry: RetryPolicy
@@ -177,8 +180,12 @@ class Configuration:
         return self.settings.server.workers or len(os.sched_getaffinity(0))
 
 
-def load(path: Path) -> Configuration:
-    """Read ``gateway.yaml`` and the files that it names. Raises ``ConfigError`` with one line for each fault."""
+def load(path: Path, stored: Callable[[GatewaySettings, str], Collection[str]] = lambda *_: ()) -> Configuration:
+    """Read ``gateway.yaml`` and the files that it names. Raises ``ConfigError`` with one line for each fault.
+
+    ``stored(settings, store_url)`` knows the logins of accounts in the store; it is asked where a section names an
+    account that is not in the file.
+    """
     path = path.resolve()
     document = read(path)
     settings = _validated(GatewaySettings, document)
@@ -189,19 +196,23 @@ def load(path: Path) -> Configuration:
         )
     accounts_document = read(accounts_path)
     accounts = _validated(AccountsFile, accounts_document).accounts
+    store_url = _store_url(settings, path.parent)
+    logins = {account.login for account in accounts}
+    if not _named_logins(settings) <= logins:
+        logins.update(stored(settings, store_url))
     faults = [
-        *(document.at(key) + ": " + what for key, what in _gateway_faults(settings, accounts)),
-        *(accounts_document.at(key) + ": " + what for key, what in _account_faults(accounts)),
-        *(accounts_document.at(key) + ": " + what for key, what in _spending_faults(settings, accounts)),
+        *(document.at(key) + ": " + what for key, what in _gateway_faults(settings, accounts, logins)),
+        *(accounts_document.at(key) + ": " + what for key, what in account_faults(accounts, settings)),
     ]
     if faults:
         raise ConfigError("\n".join(faults))
     open_to = _open_to(settings, accounts)
-    default_language = settings.replies.language if settings.replies else "en"
+    default_language = _language(settings)
     return Configuration(
         path=path,
         settings=settings,
         directory=Directory.of(_account(account, default_language, settings.limits, open_to) for account in accounts),
+        accounts=accounts,
         dialects=tuple(_dialects(settings.dialects)),
         house=House(
             _router(settings),
@@ -220,9 +231,56 @@ def load(path: Path) -> Configuration:
         },
         console_tls=_console_tls(settings.console, path.parent, document.at(("console", "tls"))),
         senders={found.name: checks for found in settings.listeners if (checks := _sender_checks(found))},
-        store_url=_store_url(settings, path.parent),
+        store_url=store_url,
         digest=hashlib.sha256(path.read_bytes() + accounts_path.read_bytes()).hexdigest()[:16],
     )
+
+
+def accounts_in(path: Path, settings: GatewaySettings) -> tuple[tuple[AccountSettings, dict[str, Any]], ...]:
+    """The accounts of a file like ``accounts.yaml``, each checked and as it is written. Raises ``ConfigError``."""
+    document = read(path.resolve())
+    accounts = _validated(AccountsFile, document).accounts
+    if faults := [document.at(key) + ": " + what for key, what in account_faults(accounts, settings)]:
+        raise ConfigError("\n".join(faults))
+    return tuple(zip(accounts, _without_empty(document.content).get("accounts", ()), strict=True))
+
+
+def checked_account(content: Mapping[str, Any], settings: GatewaySettings) -> AccountSettings:
+    """One account that is in no file, as its section would stand in one. Raises ``AccountFaults``."""
+    name = Path("account")
+    document = Document(name, _without_empty(dict(content)), dict.fromkeys(_keys_of(content), 1))
+    try:
+        account = AccountSettings.model_validate(document.content)
+    except ValidationError as error:
+        raise AccountFaults(tuple(_faults(document, AccountSettings, error))) from None
+    if faults := tuple((key[2:], what) for key, what in account_faults((account,), settings)):
+        raise AccountFaults(faults)
+    return account
+
+
+class AccountFaults(Exception):
+    """What is wrong with an account, key by key: the key, and the value with its fix."""
+
+    def __init__(self, faults: tuple[tuple[Key, str], ...]) -> None:
+        super().__init__("\n".join(f"{dotted(key)}: {what}" for key, what in faults))
+        self.faults = faults
+
+
+def account_of(account: AccountSettings, configuration: Configuration) -> Account:
+    """As the gateway uses it, with what this configuration says for all."""
+    settings = configuration.settings
+    return _account(account, _language(settings), settings.limits, configuration.house.destinations)
+
+
+def _keys_of(content: Any, key: Key = ()) -> Iterator[Key]:
+    yield key
+    parts = content.items() if isinstance(content, Mapping) else enumerate(content) if isinstance(content, list) else ()
+    for name, value in parts:
+        yield from _keys_of(value, (*key, name))
+
+
+def _language(settings: GatewaySettings) -> str:
+    return settings.replies.language if settings.replies else "en"
 
 
 def _store_url(settings: GatewaySettings, folder: Path) -> str:
@@ -242,12 +300,17 @@ def _validated(model: type[Model], document: Document) -> Model:
     try:
         return model.model_validate(_without_empty(document.content), context={"folder": document.path.parent})
     except ValidationError as error:
-        # Unknown keys first: a key that is misspelt is also missing, and the cause should stand before the effect.
-        found = error.errors()
-        broken_lists = {tuple(item["loc"][:length]) for item in found for length in range(len(item["loc"]))}
-        faults = [item for item in found if item["type"] != "too_short" or tuple(item["loc"]) not in broken_lists]
-        faults.sort(key=lambda item: item["type"] != "extra_forbidden")
-        raise ConfigError("\n".join(_fault(document, model, item) for item in faults)) from None
+        found = _faults(document, model, error)
+        raise ConfigError("\n".join(f"{document.at(key)}: {what}" for key, what in found)) from None
+
+
+def _faults(document: Document, model: type[BaseModel], error: ValidationError) -> Iterator[tuple[Key, str]]:
+    # Unknown keys first: a key that is misspelt is also missing, and the cause should stand before the effect.
+    found = error.errors()
+    broken_lists = {tuple(item["loc"][:length]) for item in found for length in range(len(item["loc"]))}
+    faults = [item for item in found if item["type"] != "too_short" or tuple(item["loc"]) not in broken_lists]
+    faults.sort(key=lambda item: item["type"] != "extra_forbidden")
+    return (_fault(document, model, item) for item in faults)
 
 
 def _without_empty(content: Any) -> Any:
@@ -259,7 +322,7 @@ def _without_empty(content: Any) -> Any:
     return content
 
 
-def _fault(document: Document, model: type[BaseModel], item: Any) -> str:
+def _fault(document: Document, model: type[BaseModel], item: Any) -> tuple[Key, str]:
     key = _existing(document, tuple(item["loc"]), item["type"] == "missing")
     name, value = str(key[-1]) if key else "", _value(document.content, key)
     match item["type"]:
@@ -285,7 +348,7 @@ def _fault(document: Document, model: type[BaseModel], item: Any) -> str:
         case _:
             reason = item["msg"].removeprefix("Input should be ")
             what = f"{_shown(name, value)}: expected {reason}"
-    return f"{document.at(key)}: {what}"
+    return key, what
 
 
 def _existing(document: Document, loc: tuple[str | int, ...], missing: bool) -> Key:
@@ -347,7 +410,15 @@ def _keys_near(model: type[BaseModel], content: Any, key: Key) -> Iterator[str]:
 # ── what single values cannot show ───────────────────────────────────────────────────────────
 
 
-def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, ...]) -> Iterator[tuple[Key, str]]:
+def _named_logins(settings: GatewaySettings) -> set[str]:
+    """Accounts that sections name."""
+    families = {family.account for family in settings.dialects.families if family.account}
+    return families | {beat.account for beat in settings.heartbeat.values()}
+
+
+def _gateway_faults(
+    settings: GatewaySettings, accounts: tuple[AccountSettings, ...], logins: Set[str]
+) -> Iterator[tuple[Key, str]]:
     names: set[str] = set()
     for index, listener in enumerate(settings.listeners):
         key = ("listeners", index)
@@ -363,11 +434,11 @@ def _gateway_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, 
             yield (*key, "on_refusal"), '"reply" needs the section replies; add it, or say reject'
     yield from _provider_faults(settings)
     yield from _dialect_faults(settings.dialects)
-    yield from family_faults(settings.dialects, {account.login for account in accounts})
+    yield from family_faults(settings.dialects, logins)
     yield from _route_faults(settings)
     if settings.limits.spend_per_day is not None and not any(p.prices for p in settings.providers.values()):
         yield ("limits", "spend_per_day"), _NO_PRICES
-    yield from _heartbeat_faults(settings, accounts)
+    yield from _heartbeat_faults(settings, accounts, logins)
     if settings.console is not None:
         yield from ((("console", *key), what) for key, what in _console_faults(settings.console))
 
@@ -399,16 +470,19 @@ def _console_warnings(console: ConsoleSettings | None) -> Iterator[str]:
 _NO_PRICES = 'needs to know what an SMS costs; add prices to the providers, e.g. prices: {"7": 3.5, "": 20}'
 
 
-def _heartbeat_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, ...]) -> Iterator[tuple[Key, str]]:
-    logins = {account.login: account for account in accounts}
+def _heartbeat_faults(
+    settings: GatewaySettings, accounts: tuple[AccountSettings, ...], logins: Set[str]
+) -> Iterator[tuple[Key, str]]:
+    written = {account.login: account for account in accounts}
     for name, beat in settings.heartbeat.items():
         key = ("heartbeat", name)
         for fault in map(_number_fault, beat.to):
             if fault:
                 yield (*key, "to"), fault
-        if (account := logins.get(beat.account)) is None:
-            yield (*key, "account"), f'"{beat.account}" is no account; one of {", ".join(logins)}'
-        elif not beat.originator and len([one for one in account.originators if one != "*"]) != 1:
+        account = written.get(beat.account)
+        if beat.account not in logins:
+            yield (*key, "account"), f'"{beat.account}" is no account; one of {", ".join(sorted(logins))}'
+        elif account and not beat.originator and len([one for one in account.originators if one != "*"]) != 1:
             yield (*key, "originator"), f'missing: "{beat.account}" has not exactly one; add it'
         if beat.originator and not originator.is_wellformed(beat.originator):
             yield (*key, "originator"), f'"{beat.originator[:30]}": at most 11 letters and digits, or at most 15 digits'
@@ -523,9 +597,11 @@ def _charset_fault(charset: str) -> str:
     return ""
 
 
-def _account_faults(accounts: tuple[AccountSettings, ...]) -> Iterator[tuple[Key, str]]:
+def account_faults(accounts: tuple[AccountSettings, ...], settings: GatewaySettings) -> Iterator[tuple[Key, str]]:
+    """What of these accounts, each right by itself, cannot be: the key below ``accounts``, and the fix."""
     logins: set[str] = set()
     keys: set[str] = set()
+    incoming: set[str] = set()
     for index, account in enumerate(accounts):
         key = ("accounts", index)
         if account.login in logins:
@@ -540,7 +616,12 @@ def _account_faults(accounts: tuple[AccountSettings, ...]) -> Iterator[tuple[Key
         for name in account.originators:
             if name != "*" and not originator.is_wellformed(name):
                 yield (*key, "originators"), f'"{name}": at most 11 letters and digits, or at most 15 digits'
+        for number in account.incoming.numbers if account.incoming else ():
+            if number in incoming:
+                yield (*key, "incoming", "numbers"), f'"{number[:20]}" is another account\'s; SMS to it are of one'
+            incoming.add(number)
         yield from _number_faults(key, account)
+    yield from _spending_faults(settings, accounts)
 
 
 def _spending_faults(settings: GatewaySettings, accounts: tuple[AccountSettings, ...]) -> Iterator[tuple[Key, str]]:
@@ -556,10 +637,10 @@ def _number_faults(key: Key, account: AccountSettings) -> Iterator[tuple[Key, st
     fields += [(("lists", name), values) for name, values in account.lists.items()]
     if account.phone is not None:
         fields.append((("phone",), (account.phone,)))
-    for field, values in fields:
+    for name, values in fields:
         for value in values:
             if fault := _number_fault(value):
-                yield (*key, *field), fault
+                yield (*key, *name), fault
 
 
 def _number_fault(value: str) -> str:

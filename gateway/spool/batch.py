@@ -23,11 +23,18 @@ class Batch(Generic[Item, Result]):
     ``flush(connection, items)`` returns one result for each item. When a batch fails, its items are tried
     one by one, so that a poisonous one spoils nobody else's, and one that lost a race sees the winner. A fault
     of the database itself (locked, full, away) is nobody's poison: all fail at once, for each further try would
-    wait for the lock again.
+    wait for the lock again. ``reads``: it only looks, beside whatever is being written.
     """
 
-    def __init__(self, database: Database, flush: Callable[[Connection, Sequence[Item]], Sequence[Result]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        flush: Callable[[Connection, Sequence[Item]], Sequence[Result]],
+        *,
+        reads: bool = False,
+    ) -> None:
         self._database = database
+        self._reads = reads
         self._flush = flush
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._task: asyncio.Task[None] | None = None
@@ -47,8 +54,9 @@ class Batch(Generic[Item, Result]):
 
     async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]], *, alone: bool = False) -> None:
         items = [item for item, _ in batch]
+        run = self._database.read if self._reads else self._database.write
         try:
-            results = await self._database.write(lambda connection: self._flush(connection, items))
+            results = await run(lambda connection: self._flush(connection, items))
         except Exception as error:
             if alone or is_away(error):
                 for _, future in batch:

@@ -1,5 +1,5 @@
-"""The tables. Times are seconds since the Unix epoch; numbers are E.164 digits; no column holds a secret,
-only digests of some.
+"""The tables. Times are seconds since the Unix epoch; numbers are E.164 digits; no column holds a secret, only digests
+of some; but for those of webhooks: they sign, and are sealed where the store is.
 
 A change here needs a migration beside it (``migrations/versions``); a test compares the two.
 """
@@ -429,3 +429,60 @@ links = Table(
     Column("enters", Boolean, nullable=False),  # at once, without a password
 )
 """One-time links."""
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("login", String, primary_key=True),
+    Column("settings", SealedJSON, nullable=False),  # as in accounts.yaml, without credentials, lists and the switch
+    Column("password_hash", String),  # argon2
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Column("revision", BigInteger, nullable=False),  # of the roster, when it was changed last
+    Index("accounts_revision", "revision"),
+)
+"""Accounts besides those of accounts.yaml."""
+
+account_keys = Table(
+    "account_keys",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("account", String, nullable=False),
+    Column("name", String, nullable=False),  # what people call it
+    Column("prefix", String, nullable=False),  # its first characters, to tell it from others
+    Column("digest", LargeBinary, nullable=False),  # policy.accounts.key_digest
+    Column("active", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("account_keys_account", "account"),
+    Index("account_keys_digest", "digest", unique=True),
+    sqlite_autoincrement=True,
+)
+
+number_lists = Table(
+    "number_lists",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("account", String, nullable=False),  # empty: of all accounts
+    Column("name", String, nullable=False),  # empty: the stop-list
+    Column("count", Integer, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Index("number_lists_name", "account", "name", unique=True),
+    sqlite_autoincrement=True,  # processes know lists by their ids: that of one that is gone must not be another's
+)
+
+list_numbers = Table(
+    "list_numbers",
+    metadata,
+    Column("list_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", String, primary_key=True),
+    Column("added_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+roster = Table(
+    "roster",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row: 1
+    Column("revision", BigInteger, nullable=False),  # counted up with each change of accounts, keys, or which lists are
+)

@@ -12,6 +12,7 @@ from gateway.spool import migrations, sealing
 from gateway.spool.bans import Strike, strike
 from gateway.spool.batch import Batch
 from gateway.spool.engine import Database
+from gateway.spool.lists import Found, Wanted, lookup
 from gateway.spool.put import Put, StoredMail, confirm, put
 from gateway.spool.receipts import Applied, Received, record
 from gateway.spool.sealing import Sealing
@@ -30,8 +31,8 @@ def _database(url: URL, min_free: int, key: Sealing | None) -> Database:
 
 
 class Store:
-    """``put``, ``confirm``, ``settle``, ``record`` and ``strike`` are the hot paths and commit in groups; the others
-    are single."""
+    """``put``, ``confirm``, ``settle``, ``record`` and ``strike`` are the hot paths and commit in groups, ``lookup``
+    looks in groups; the others are single."""
 
     def __init__(self, url: str, min_free: int = 0, key: Sealing | None = None) -> None:
         self.database = _database(make_url(url), min_free, key)
@@ -40,6 +41,7 @@ class Store:
         self.settle: Batch[Settlement, bool] = Batch(self.database, settle)
         self.strike: Batch[Strike, tuple[Record, ...]] = Batch(self.database, strike)
         self.record: Batch[Received, Applied] = Batch(self.database, record)
+        self.lookup: Batch[Wanted, Found] = Batch(self.database, lookup, reads=True)
 
     @classmethod
     async def open(cls, url: str, *, exclusive: bool, min_free: int = 0, key: Sealing | None = None) -> Store:

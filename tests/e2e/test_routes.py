@@ -120,7 +120,7 @@ async def test_route_when_nothing_takes_it(tmp_path: Path) -> None:
     code, _, err = await command("route", "12", *config)
     assert (code, err[:7]) == (67, "NUMBER:")
     code, _, err = await command("route", "79101234567", "--account", "nobody", *config)
-    assert (code, err) == (64, "no account 'nobody' in accounts.yaml\n")
+    assert (code, err) == (64, "no account 'nobody'\n")
     code, _, err = await command("route", "79101234567", "--at", "soon", *config)
     assert code == 2
     assert "give a time such as" in err
