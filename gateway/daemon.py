@@ -109,7 +109,7 @@ class Daemon:
         retention = settings.retention
         self._run(keeper.every(BEAT_S, "beat", self._presence.beat))
         self._run(keeper.every(LOOK_S, "holds", self._switch.look))
-        self._run(keeper.every(LOOK_S, "accounts", self._roster.look))
+        self._run(keeper.every(LOOK_S, "accounts", self.roster.look))
         self._run(keeper.every(REMEMBER_S, "epoch", self._memory.advance))
         self._run(keeper.every(QUIRKS_S, "quirks", self.intake.quirks.write))
         self._run(keeper.every(EXPIRE_S, "expiry", lambda: upkeep.expire(self.store, time.time())))
@@ -143,7 +143,7 @@ class Daemon:
         self.intake = Intake(
             self._configuration, self.store, self._credentials, self._wake, puts_off=self._switch.refuses
         )
-        self._roster = Roster(self.store, lambda: self._configuration, self._adopt)
+        self.roster = Roster(self.store, lambda: self._configuration, self._adopt)
         self._memory = Memory(self._configuration.epoch_file, self.store)
         self._presence = Presence(self.store, lambda: self._configuration.digest, follow=self.intake.bans.follow)
         try:
@@ -152,7 +152,7 @@ class Daemon:
             await self._memory.check()
             await self._presence.beat()
             await self._switch.look()
-            await self._roster.look()
+            await self.roster.look()
         except Exception as error:
             await self.store.close()
             raise _unusable(self._configuration, error) from None
@@ -246,8 +246,8 @@ class Daemon:
 
     def reload(self) -> None:
         """HUP: accounts, dialects and routes change all together, or nothing does."""
-        if fresh := reloaded(self._configuration, lambda *_: self._roster.logins):
-            self._adopt(self._roster.over(fresh))
+        if fresh := reloaded(self._configuration, lambda *_: self.roster.logins):
+            self._adopt(self.roster.over(fresh))
             self._run(self._presence.beat())  # so that everybody can see it
             log.info("config.reloaded", accounts=len(self._configuration.directory.accounts))
 

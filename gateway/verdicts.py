@@ -162,6 +162,7 @@ NUMBER_NOT_A_NUMBER = _reason("number_not_a_number", NUMBER)
 NUMBER_TOO_SHORT = _reason("number_too_short", NUMBER)
 NUMBER_TOO_LONG = _reason("number_too_long", NUMBER)
 NUMBER_UNKNOWN_RANGE = _reason("number_unknown_range", NUMBER)
+NUMBER_SHORTENED = _reason("number_shortened", NUMBER)
 EMERGENCY_NUMBER = _reason("emergency_number", NUMBER)
 
 PROVIDER_STOP_LIST = _reason("provider_stop_list", BANNED)

@@ -11,6 +11,7 @@ from gateway.cli import (
     configure,
     demo,
     heartbeats,
+    lists,
     mails,
     people,
     privacy,
@@ -67,6 +68,8 @@ app.add_typer(queue.app, name="queue")
 app.add_typer(heartbeats.app, name="heartbeat")
 app.add_typer(providers.app, name="provider")
 app.add_typer(accounts.app, name="account")
+app.add_typer(lists.app, name="list")
+app.add_typer(lists.stop_app, name="stop-list")
 app.add_typer(bans.app, name="bans")
 app.add_typer(people.app, name="user")
 app.add_typer(tokens.app, name="token")

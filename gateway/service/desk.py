@@ -63,7 +63,7 @@ class Desk:
 
         def erased(connection: Connection) -> Erased:
             audit.note(connection, look)
-            return person.erase(connection, number)
+            return person.erase(connection, number, look.at)
 
         result = await self._store.write(erased)
         await self._store.database.scrub()

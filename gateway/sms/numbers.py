@@ -68,6 +68,24 @@ def parse(typed: str) -> str:
     return _checked(_PUNCTUATION.sub("", typed).removeprefix("+"))[0]
 
 
+def parse_in(typed: str, country: str) -> str:
+    """The same, and where that fails, as people write it inside this country (ISO 3166; empty: nowhere):
+    ``8 910 123-45-67``. For lists that are brought in, never for mails: there it would be a guess."""
+    try:
+        return parse(typed)
+    except Refused as refused:
+        digits = _PUNCTUATION.sub("", typed)
+        if not country or not digits.isascii() or not digits.isdigit():
+            raise
+        try:
+            number = phonenumbers.parse(digits, country)
+        except phonenumbers.NumberParseException:
+            raise refused from None
+        if not phonenumbers.is_valid_number_for_region(number, country):
+            raise
+    return parse(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
 @lru_cache(maxsize=65536)
 def _checked(digits: str) -> tuple[str, Kind]:
     """The number in its one spelling, and its kind: whether it is valid and what kind it is is one question."""

@@ -3,11 +3,11 @@ processes learn of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from gateway.spool.engine import insert_missing
 from gateway.spool.schema import account_keys, accounts, roster
@@ -96,11 +96,22 @@ def remove(connection: Connection, login: str) -> bool:
     return bool(connection.execute(delete(accounts).where(accounts.c.login == login)).rowcount)
 
 
-def keys(connection: Connection, account: str | None = None) -> list[Key]:
-    """Of one account or of all, the oldest first."""
+def page(connection: Connection, after: str, search: str, only: Collection[str] | None, limit: int) -> list[Stored]:
+    """By login, those after that one whose login contains ``search``."""
+    login = accounts.c.login.collate("C") if connection.dialect.name == "postgresql" else accounts.c.login
+    query = select(accounts).where(login > after).order_by(login).limit(limit)  # in the order of code points, as ours
+    if search:
+        query = query.where(func.lower(accounts.c.login).contains(search.lower(), autoescape=True))
+    if only is not None:
+        query = query.where(accounts.c.login.in_(only))
+    return [_stored(row) for row in connection.execute(query)]
+
+
+def keys(connection: Connection, of: Collection[str] | None = None) -> list[Key]:
+    """Of these accounts or of all, the oldest first."""
     query = select(account_keys).order_by(account_keys.c.id)
-    if account is not None:
-        query = query.where(account_keys.c.account == account)
+    if of is not None:
+        query = query.where(account_keys.c.account.in_(of))
     return [Key(**row) for row in connection.execute(query).mappings()]
 
 

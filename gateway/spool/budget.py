@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -148,6 +148,12 @@ _COUNT = (
     .where(usage.c.account == bindparam("who"), usage.c.period == bindparam("when"))
     .values(jobs=bindparam("new"))
 )
+
+
+def used(connection: Connection, accounts: Collection[str], periods: Collection[str]) -> dict[tuple[str, str], int]:
+    """What they have used up in these periods, by account and period; money in millionths."""
+    mine = (usage.c.account.in_(accounts), usage.c.period.in_(periods))
+    return {(row.account, row.period): row.jobs for row in connection.execute(select(usage).where(*mine))}
 
 
 def _shown(amount: int, cap: Cap) -> str | int:

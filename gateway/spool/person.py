@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, String, and_, cast, delete, or_, select,
 from gateway.lifecycle import State
 from gateway.sms import numbers
 from gateway.spool.desk import job_row
+from gateway.spool.lists import STOP, containing, take_out
 from gateway.spool.schema import attempts, hooks, incoming, jobs, mails, outbox, receipts
 from gateway.verdicts import Refused
 
@@ -46,10 +47,11 @@ def export(connection: Connection, number: str) -> dict[str, Any]:
         "mails": [dict(row) for row in _in(connection, _MAIL_FACTS, mails.c.id, {row.mail_id for row in found})],
         "incoming": [dict(row) for row in connection.execute(_from(number)).mappings()],
         "webhook_events": [row.event for row in _events(connection, number)],
+        "lists": [{"account": one.account, "list": one.name or "stop-list"} for one in containing(connection, number)],
     }
 
 
-def erase(connection: Connection, number: str) -> Erased:
+def erase(connection: Connection, number: str, now: float) -> Erased:
     """Texts are gone and the number is masked in all that is done; states and counts stay. All or nothing."""
     mask, masked = numbers.mask(number), _masking(number)
     found = _jobs(connection, number)
@@ -84,6 +86,9 @@ def erase(connection: Connection, number: str) -> Erased:
         connection.execute(delete(hooks).where(hooks.c.id.in_(ids)))
     early = cast(receipts.c.details, String).contains(number)
     connection.execute(delete(receipts).where(early))
+    for one in containing(connection, number):
+        if one.name != STOP:  # on a stop-list it stands for his own sake
+            take_out(connection, one.account, one.name, [number], now)
     return Erased(len(done), blanked, len(came), len(told), waiting)
 
 

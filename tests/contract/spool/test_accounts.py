@@ -55,7 +55,7 @@ async def test_keys_are_kept_by_their_digests(store: Store) -> None:
     assert off is not None and not off.active and off.name == "till 3"
     assert await store.write(lambda c: accounts.switch_key(c, "other", key_id, True)) is None
     assert await store.write(lambda c: accounts.revoke_key(c, "other", key_id)) is None
-    assert await store.read(lambda c: accounts.keys(c, "bank")) == [off]
+    assert await store.read(lambda c: accounts.keys(c, ["bank"])) == [off]
     await store.write(lambda c: accounts.remove(c, "bank"))
     assert await store.read(accounts.keys) == []
     assert await rows(store, "select * from account_keys") == []

@@ -7,7 +7,7 @@ import pytest
 from gateway.lifecycle import Event
 from gateway.model import Incoming
 from gateway.service.desk import Desk
-from gateway.spool import incoming, person
+from gateway.spool import incoming, lists, person
 from gateway.spool.incoming import Arrived
 from gateway.spool.sealing import Sealing
 from gateway.spool.store import Store
@@ -86,6 +86,16 @@ async def test_sealed_events_are_found(url: str) -> None:
     store = await Store.open(url, exclusive=True, key=Sealing(bytes(32)))
     try:
         await about_me(store)
-        assert (await store.write(lambda c: person.erase(c, MINE))).events == 1
+        assert (await store.write(lambda c: person.erase(c, MINE, NOW))).events == 1
     finally:
         await store.close()
+
+
+async def test_lists_are_left_and_stop_lists_are_not(store: Store) -> None:
+    for account, name in (("bank", "1"), ("bank", lists.STOP), (lists.EVERYBODY, lists.STOP)):
+        await store.write(lambda c, a=account, n=name: lists.put(c, a, n, [MINE, OTHER], NOW, replace=False))  # type: ignore[misc]
+    on = [("", "stop-list"), ("bank", "stop-list"), ("bank", "1")]
+    assert [(one["account"], one["list"]) for one in (await Desk(store).export(MINE, "root"))["lists"]] == on
+    await Desk(store).erase(MINE, "root")
+    assert [(one["account"], one["list"]) for one in (await Desk(store).export(MINE, "root"))["lists"]] == on[:2]
+    assert [one.count for one in await store.read(lists.listed)] == [2, 2, 1]
