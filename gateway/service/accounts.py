@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -17,12 +17,12 @@ from sqlalchemy import Connection
 
 from gateway.policy.accounts import key_digest
 from gateway.policy.caps import MICRO
+from gateway.service.audit import entry
 from gateway.service.roster import content_of
 from gateway.settings.load import AccountFaults, Configuration, checked_account
 from gateway.settings.schema import AccountSettings
 from gateway.spool import accounts, audit, budget, lists
 from gateway.spool.accounts import Key, Stored
-from gateway.spool.audit import Look
 from gateway.spool.store import Store
 
 __all__ = ["AccountFaults", "Accounts", "Entry", "Key", "Limit", "Listed", "Provisioned", "Taken", "Unknown"]
@@ -173,11 +173,13 @@ class Accounts:
         if self._is_provisioned(login):
             raise Taken(login)
 
+        look = entry(self._clock(), who, "account.add", login)
+
         def transaction(connection: Connection) -> None:
             if not accounts.add(connection, login, settings, enabled, self._clock()):
                 raise Taken(login)
             self._check_numbers(connection, checked)
-            self._note(connection, who, "account.add", login)
+            audit.note(connection, look)
 
         await self._write(transaction)
 
@@ -185,6 +187,7 @@ class Accounts:
         """Replace its settings. A webhook keeps its secret where none is given. Raises ``AccountFaults``, ``Unknown``
         and ``Provisioned``."""
         self._check_changeable(login)
+        look = entry(self._clock(), who, "account.change", login)
 
         def transaction(connection: Connection) -> None:
             accounts.bump(connection)
@@ -194,7 +197,7 @@ class Accounts:
             kept = with_secret_of(before.settings, settings)
             self._check_numbers(connection, self.checked(login, kept))
             accounts.change(connection, login, self._clock(), settings=kept)
-            self._note(connection, who, "account.change", login)
+            audit.note(connection, look)
 
         await self._write(transaction)
 
@@ -218,23 +221,25 @@ class Accounts:
     async def remove(self, login: str, who: str) -> None:
         """With its keys, lists and stop-list; what is queued goes out. Raises ``Unknown`` and ``Provisioned``."""
         self._check_changeable(login, but_shadowed=True)
+        look = entry(self._clock(), who, "account.remove", login)
 
         def transaction(connection: Connection) -> None:
             if not accounts.remove(connection, login):
                 raise Unknown(login)
             if not self._is_provisioned(login):
                 lists.drop(connection, login)
-            self._note(connection, who, "account.remove", login)
+            audit.note(connection, look)
 
         await self._write(transaction)
 
     async def _change(self, login: str, who: str, what: str, **values: Any) -> None:
         self._check_changeable(login)
+        look = entry(self._clock(), who, what, login)
 
         def transaction(connection: Connection) -> None:
             if not accounts.change(connection, login, self._clock(), **values):
                 raise Unknown(login)
-            self._note(connection, who, what, login)
+            audit.note(connection, look)
 
         await self._write(transaction)
 
@@ -245,13 +250,14 @@ class Accounts:
         ``Unknown``, ``Provisioned`` and ``Taken``."""
         self._check_changeable(login)
         chosen = key or secrets.token_hex(16)
+        look = entry(self._clock(), who, "key.add", f"{login}/{name}")
 
         def transaction(connection: Connection) -> Key:
             if not accounts.change(connection, login, self._clock()):
                 raise Unknown(login)
             self._check_key(connection, chosen)
             added = accounts.add_key(connection, login, name, shown_prefix(chosen), key_digest(chosen), self._clock())
-            self._note(connection, who, "key.add", f"{login}/{name}")
+            audit.note(connection, look)
             return next(one for one in accounts.keys(connection, [login]) if one.id == added)
 
         return await self._write(transaction), chosen
@@ -259,11 +265,12 @@ class Accounts:
     async def switch_key(self, login: str, key_id: int, active: bool, who: str) -> Key:
         """Activate or deactivate it. Raises ``Unknown`` and ``Provisioned``."""
         self._check_changeable(login)
+        look = entry(self._clock(), who, "key.enable" if active else "key.disable", login)
 
         def transaction(connection: Connection) -> Key:
             if (found := accounts.switch_key(connection, login, key_id, active)) is None:
                 raise Unknown(f"{login}/{key_id}")
-            self._note(connection, who, "key.enable" if active else "key.disable", f"{login}/{found.name}")
+            audit.note(connection, replace(look, subject=f"{login}/{found.name}"))
             return found
 
         return await self._write(transaction)
@@ -271,11 +278,12 @@ class Accounts:
     async def revoke_key(self, login: str, key_id: int, who: str) -> None:
         """For ever. Raises ``Unknown`` and ``Provisioned``."""
         self._check_changeable(login)
+        look = entry(self._clock(), who, "key.revoke", login)
 
         def transaction(connection: Connection) -> None:
             if (found := accounts.revoke_key(connection, login, key_id)) is None:
                 raise Unknown(f"{login}/{key_id}")
-            self._note(connection, who, "key.revoke", f"{login}/{found.name}")
+            audit.note(connection, replace(look, subject=f"{login}/{found.name}"))
 
         await self._write(transaction)
 
@@ -295,9 +303,6 @@ class Accounts:
 
     def _check_numbers(self, connection: Connection, settings: AccountSettings) -> None:
         check_numbers(connection, settings, self._configuration())
-
-    def _note(self, connection: Connection, who: str, what: str, subject: str) -> None:
-        audit.note(connection, Look(self._clock(), who, what, subject))
 
     async def _write(self, transaction: Callable[[Connection], T]) -> T:
         return await self._store.write(transaction)

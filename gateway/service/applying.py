@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ from sqlalchemy import Connection
 
 from gateway.policy.accounts import key_digest
 from gateway.service.accounts import Taken, check_numbers, shown_prefix, with_secret_of
+from gateway.service.audit import entry
 from gateway.service.roster import content_of
 from gateway.settings.load import AccountFaults, Configuration, accounts_in, checked_account
 from gateway.settings.schema import AccountSettings
 from gateway.sms import numbers
 from gateway.spool import accounts, audit, lists
 from gateway.spool.accounts import Stored
-from gateway.spool.audit import Look
 from gateway.spool.lists import STOP
 from gateway.spool.store import Store
 
@@ -67,12 +67,13 @@ async def apply(
         await asyncio.to_thread(_wanted, account, content, stored.get(account.login)) for account, content in given
     ]
     now = clock()
+    look = entry(now, who, "account.apply", "")
 
     def transaction(connection: Connection) -> list[Change]:
         changes = [_applied(connection, one, configuration, now) for one in wanted]
         for change in changes:
             if change.what != "none":
-                audit.note(connection, Look(now, who, "account.apply", change.login))
+                audit.note(connection, replace(look, subject=change.login))
         if dry_run:
             raise _Enough(changes)
         return changes

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from gateway.service.accounts import Provisioned, Unknown
+from gateway.service.audit import entry
 from gateway.settings.load import Configuration
 from gateway.sms import sheets
 from gateway.sms.numbers import mask
@@ -102,7 +103,8 @@ class Lists:
 
     async def exported(self, account: str, name: str, who: str) -> AsyncIterator[tuple[str, ...]]:
         """All of its numbers, some at a time, for ``who``: that is written down first. Raises ``Unknown``."""
-        await self._store.write(lambda c: self._note(c, who, "export", account, name, ()))
+        look = self._look(who, "export", account, name, ())
+        await self._store.write(lambda connection: audit.note(connection, look))
         after: str | None = ""
         while after is not None:
             found = await self.page(account, name, after=after, limit=_EXPORTED_AT_ONCE)
@@ -130,10 +132,12 @@ class Lists:
         if name != STOP and (not name.strip() or name != name.strip() or len(name) > MAX_NAME or not _is_plain(name)):
             raise BadName(name)
 
+        look = self._look(who, what, account, name, numbers)
+
         def transaction(connection: Connection) -> Put:
             self._check_account(connection, account)
             found, added = lists.put(connection, account, name, numbers, self._clock(), replace=replace)
-            self._note(connection, who, what, account, name, numbers)
+            audit.note(connection, look)
             return Put(found.count, added)
 
         return await self._store.write(transaction)
@@ -142,11 +146,13 @@ class Lists:
         """How many there were. Raises ``Unknown`` and ``Provisioned``."""
         self._check(account, name)
 
+        look = self._look(who, "remove", account, name, numbers)
+
         def transaction(connection: Connection) -> int:
             if lists.find(connection, account, name) is None:
                 raise Unknown(f"{account}/{name}")
             removed = lists.take_out(connection, account, name, numbers, self._clock())
-            self._note(connection, who, "remove", account, name, numbers)
+            audit.note(connection, look)
             return removed
 
         return await self._store.write(transaction)
@@ -155,10 +161,12 @@ class Lists:
         """The whole list. Raises ``Unknown`` and ``Provisioned``."""
         self._check(account, name)
 
+        look = self._look(who, "drop", account, name, ())
+
         def transaction(connection: Connection) -> None:
             if not lists.drop(connection, account, name):
                 raise Unknown(f"{account}/{name}")
-            self._note(connection, who, "drop", account, name, ())
+            audit.note(connection, look)
 
         await self._store.write(transaction)
 
@@ -173,14 +181,11 @@ class Lists:
         if not known and accounts.one(connection, account) is None:
             raise Unknown(account)
 
-    def _note(
-        self, connection: Connection, who: str, what: str, account: str, name: str, numbers: Collection[str]
-    ) -> None:
+    def _look(self, who: str, what: str, account: str, name: str, numbers: Collection[str]) -> Look:
         kind = "stop" if name == STOP else "list"
         place = account if name == STOP else f"{account}/{name}"
         one = mask(next(iter(numbers))) if len(numbers) == 1 else f"{len(numbers)} numbers" if numbers else ""
-        subject = " ".join(filter(None, (place, one)))
-        audit.note(connection, Look(self._clock(), who, f"{kind}.{what}", subject))
+        return entry(self._clock(), who, f"{kind}.{what}", " ".join(filter(None, (place, one))))
 
 
 def _page(connection: Connection, account: str, name: str, after: str, prefix: str, limit: int) -> list[str] | None:
