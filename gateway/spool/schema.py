@@ -37,6 +37,8 @@ WITH_TEXT = "text IS NOT NULL"
 WITH_COPY = "copy IS NOT NULL"
 ASKABLE = "poll_at IS NOT NULL"
 TAKEN = "state = 'pending' AND owner IS NOT NULL"
+SEARCHED = ("account", "destination", "originator", "provider", "state")
+REFUSED = "reason IS NOT NULL"
 OPEN_REPORT = "state = 'pending' AND message IS NULL"
 
 _OptionalJSON = JSON(none_as_null=True)
@@ -77,6 +79,10 @@ mails = Table(
     Column("copy", SealedText),  # header and text with the credential masked
     Column("dsn", _OptionalJSON),  # what the client wants to hear by RFC 3461
     Index("mails_received", "received_at"),
+    Index("mails_sender", text("lower(reverse_path)"), "received_at"),
+    Index("mails_dialect", "dialect", "received_at"),
+    Index("mails_refused", "received_at", **_where(REFUSED)),
+    Index("mails_reason", "reason", "received_at", **_where(REFUSED)),
     Index("mails_copy", "received_at", **_where(WITH_COPY)),
 )
 
@@ -124,6 +130,10 @@ jobs = Table(
     Index("jobs_mail", "mail_id"),
     Index("jobs_poll", "provider", "poll_at", **_where(ASKABLE)),
     Index("jobs_created", "created_at"),
+    # For the query language (``search.py``), the newest first. Of expressions, so that no planner takes one of them for
+    # what a busy store asks all the time: its conditions have the bare columns.
+    *(Index(f"jobs_by_{name}", text(f"lower({name})"), "created_at") for name in SEARCHED),
+    Index("jobs_reason", "reason", "created_at", **_where(REFUSED)),
     Index("jobs_text", "created_at", **_where(WITH_TEXT)),
     # By time, for an alarm that has come ten thousand times has as many equals, and only the last minute's matter.
     Index("jobs_fingerprint", "fingerprint", "sent_at", **_where("sent_at IS NOT NULL")),

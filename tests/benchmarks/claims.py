@@ -18,7 +18,7 @@ import sqlite3
 import tempfile
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +143,9 @@ async def raw(url: str) -> AsyncIterator[Sql]:
     embedded.close()
 
 
-async def fill(url: str, finished: int, waiting: int, now: float) -> None:
-    """Finished jobs, oldest first, then as many that wait. Indexes are made afterwards."""
+async def fill(url: str, finished: int, waiting: int, now: float, more: Sequence[str] = ()) -> None:
+    """Finished jobs, oldest first, then as many that wait. ``more`` statements change them; indexes are made
+    afterwards."""
     engine = "postgresql" if url.startswith("postgresql") else "sqlite"
     dialect = (postgresql if engine == "postgresql" else sqlite).dialect()
     indexes = [index for table in FILL for index in metadata.tables[table].indexes]
@@ -173,6 +174,8 @@ async def fill(url: str, finished: int, waiting: int, now: float) -> None:
                     values = usual | {"at": at, "sent_at": at} | kind
                     values |= {"due_at": values["due_at"].format(at=at)}
                     await sql(statement.format(**values))
+        for statement in more:
+            await sql(statement)
         for index in indexes:
             await sql(str(CreateIndex(index).compile(dialect=dialect)))
         await sql("DROP TABLE bench_alarms")

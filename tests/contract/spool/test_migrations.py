@@ -5,6 +5,7 @@ import json
 import stat
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ async def test_a_fresh_file_is_brought_to_the_newest_revision(store: Store) -> N
 
 async def test_migrations_make_the_schema(store: Store) -> None:
     def differences(connection: Connection) -> Any:
+        for words in ("Skipped unsupported", "autogenerate skipping"):  # expressions; compared below
+            warnings.filterwarnings("ignore", words)
         return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
 
     assert await store.write(differences) == []
@@ -41,9 +44,9 @@ async def test_migrations_make_the_schema(store: Store) -> None:
     ("what", "count"),
     [
         ("select m.name, c.* from sqlite_master m, pragma_table_info(m.name) c where m.type = 'table'", 70),
-        ("select name, sql from sqlite_master where type = 'index' and sql like '% WHERE %'", 4),
+        ("select name, sql from sqlite_master where type = 'index' and sql is not null", 39),
     ],
-    ids=["defaults", "conditions of the indexes"],
+    ids=["defaults", "indexes"],
 )
 @only_sqlite
 async def test_migrations_make_what_the_comparison_does_not_look_at(
