@@ -113,9 +113,8 @@ async def measure(engine: str, rows: int) -> None:
             pass
         await fill(url, rows, 1000, time.time(), variety(engine))
         async with opened(url) as store:
-            print(
-                f"\n{engine}, {rows:,} SMS\n\n| query | first page, ms | next pages, ms | rows | pages |\n|---|---|---|---|---|"
-            )
+            print(f"\n{engine}, {rows:,} SMS\n\n| query | first page, ms | next pages, ms | rows | pages |")
+            print("|---|---|---|---|---|")
             for words in QUERIES:
                 first, later, found, pages, is_all = await timed(store, words)
                 print(

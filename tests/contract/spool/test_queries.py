@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -15,12 +16,14 @@ from sqlalchemy import Connection, Engine, event, insert, make_url, text
 
 from gateway.lifecycle import Event, State
 from gateway.model import Receipt
+from gateway.policy.search import parse
 from gateway.policy.storms import summary
-from gateway.spool import claims, gathered, heartbeats, hooks, migrations, outbox, receipts, recovery
+from gateway.spool import claims, gathered, heartbeats, hooks, migrations, outbox, receipts, recovery, search
 from gateway.spool.put import put
 from gateway.spool.receipts import Received
 from gateway.spool.schema import heartbeats as beats
 from gateway.spool.schema import storms
+from gateway.spool.search import Place
 from gateway.spool.settle import Settlement, settle
 from gateway.spool.store import Store
 from gateway.verdicts import ANSWER_LOST, VALIDITY_PASSED, Refusal
@@ -335,3 +338,58 @@ def test_the_states_of_the_indexes_are_those_of_the_lifecycle(full: Full) -> Non
         lambda c: set(c.execute(text("select distinct state from jobs where due_at is not null")).scalars())
     )
     assert waiting == {State.QUEUED}
+
+
+# ── the query language ───────────────────────────────────────────────────────────────────────
+
+SEARCHES = {
+    "to:79000000007": "jobs_by_destination",
+    "from:nobody": "jobs_by_originator",
+    "from:nobody@bank.example": "mails_sender",
+    "account:nobody": "jobs_by_account",
+    "status:held": "jobs_by_state",
+    "status:refused": "jobs_by_provider",
+    "verdict:NUMBER": "jobs_reason",
+    "verdict:MSG:7": "jobs_reason",
+    "provider:spare": "jobs_by_provider",
+    "dialect:smsc": "mails_dialect",
+    "id:nothing": "jobs_provider_id",
+    "nothing": "jobs_mail",
+    "after:2h": "jobs_created",
+    "": "jobs_created",
+    "-status:submitted": "jobs_created",
+    "account:test_user status:held": "jobs_by_(account|state)",
+    "account:test_user verdict:LIMIT dialect:template": "jobs_(reason|by_account)|mails_dialect",
+}
+searches = pytest.mark.parametrize(("words", "index"), SEARCHES.items(), ids=SEARCHES)
+
+
+def searched(words: str) -> Transaction:
+    """The first page, and one further down."""
+    query = parse(words, datetime.fromtimestamp(NOW + 3600, UTC))
+
+    def both(connection: Connection) -> None:
+        search.page(connection, query, None, 20)
+        search.page(connection, query, Place(NOW, "MAIL"), 20)
+
+    return both
+
+
+@searches
+def test_a_search_reads_an_index(full: Full, words: str, index: str) -> None:
+    seen = plans(full, searched(words), embedded)
+    assert any(re.search(rf"INDEX ({index})\b", step) for step in seen), seen
+    whole = [step for step in scans(seen) if not re.search("INDEX (jobs_created|mails_refused)$", step)]
+    assert [step for step in whole if "anon" not in step] == [], "but from the newest on, or what was counted"
+
+
+RARE = [words for words in SEARCHES if words and not re.match("status:refused|after|-|account:test_user", words)]
+
+
+@pytest.mark.parametrize("words", RARE)
+def test_a_search_for_what_is_rare_reads_an_index_of_a_server(full_server: Full, words: str) -> None:
+    """All these SMS came at one moment, so that for what is not rare the order of an index is worth nothing:
+    ``tests/benchmarks/search.py`` looks at those."""
+    seen = plans(full_server, searched(words), custom)
+    assert any(re.search(rf"(using|on) ({SEARCHES[words]})\b", step) for step in seen), seen
+    assert [step for step in scans(seen) if "Seq Scan on mails" not in step] == [], "as good as none was refused"

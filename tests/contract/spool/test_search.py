@@ -1,4 +1,4 @@
-"""A query finds exactly what a patient reader of the whole store would find, page by page, by its indexes."""
+"""A query finds exactly what a patient reader of the whole store would find, page by page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -19,7 +18,7 @@ from sqlalchemy import Connection, make_url, text
 
 from gateway.lifecycle import State
 from gateway.model import Channel
-from gateway.policy.search import Key, Query, Term, parse
+from gateway.policy.search import Key, Query, Term
 from gateway.spool import desk, migrations, search
 from gateway.spool.put import put
 from gateway.spool.schema import jobs
@@ -33,10 +32,10 @@ from gateway.verdicts import (
     STOP_LISTED,
     Refusal,
 )
-from tests.contract.spool.given import NOW, mail, only_sqlite, refused_mail
-from tests.contract.spool.test_queries import Full, custom, embedded, generic, plans, scans
+from tests.contract.spool.given import NOW, mail, refused_mail
+from tests.contract.spool.test_queries import Full
 
-MAILS = 300
+MAILS = 60
 ACCOUNTS = ("shop", "Bank", "clinic")
 ORIGINATORS = ("My Bank", "SHOP", "79990001122")
 ADDRESSES = ("Alerts@Bank.example", "ops@shop.example", "cam@clinic.example")
@@ -49,8 +48,8 @@ def fill(connection: Connection) -> None:
     """Mails and SMS of every kind, some at one moment; drawn by chance, but each time the same."""
     draw = random.Random(6)
     items, changes = [], []
-    for n in range(MAILS):
-        at, address, account = NOW + draw.randrange(40) * 60, draw.choice(ADDRESSES), draw.choice(ACCOUNTS)
+    for _ in range(MAILS):
+        at, address, account = NOW + draw.randrange(20) * 60, draw.choice(ADDRESSES), draw.choice(ACCOUNTS)
         dialect, originator = draw.choice(DIALECTS), draw.choice(ORIGINATORS)
         if draw.random() < 0.15:
             reason = draw.choice((CREDENTIALS_WRONG, GUESSED_TOO_OFTEN, FIELDS_MISSING))
@@ -181,7 +180,7 @@ def all_pages(full: Full, query: Query, limit: int) -> list[Message]:
 
 def choices(everything: dict[str, dict[str, Any]]) -> dict[Key, list[str]]:
     ids = sorted(everything)
-    some = [ids[3], everything[ids[40]]["mail_id"], ids[80], "id7", "id8", "nothing"]
+    some = [ids[3], everything[ids[20]]["mail_id"], ids[50], "id7", "id8", "nothing"]
     return {
         Key.TO: [*NUMBERS, "+7 916", "7"],
         Key.FROM: [*ORIGINATORS, "my bank", *map(str.lower, ADDRESSES), "nobody@bank.example"],
@@ -195,10 +194,10 @@ def choices(everything: dict[str, dict[str, Any]]) -> dict[Key, list[str]]:
     }
 
 
-MOMENTS = st.none() | st.integers(-1, 41).map(lambda minute: NOW + minute * 60)
+MOMENTS = st.none() | st.integers(-1, 21).map(lambda minute: NOW + minute * 60)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_it_finds_what_a_patient_reader_finds(
     full: Full, everything: dict[str, dict[str, Any]], data: st.DataObject
@@ -212,9 +211,7 @@ def test_it_finds_what_a_patient_reader_finds(
     query = Query(tuple(terms), data.draw(MOMENTS), data.draw(MOMENTS))
     meant = [row for row in everything.values() if fits(row, query)]
     meant.sort(key=lambda row: (row["created_at"], row["id"]), reverse=True)
-    limit, few = data.draw(st.sampled_from([1, 7, 50, 1000])), data.draw(st.sampled_from([1, 30, 20_000]))
-    if few == 1 and limit < 50:
-        limit = 50  # so that the number of pages stays small
+    limit, few = data.draw(st.sampled_from([(9, 5), (9, 20_000), (50, 20), (1000, 20_000)]))
     original, search.SCAN = search.SCAN, few
     try:
         found = all_pages(full, query, limit)
@@ -271,40 +268,3 @@ def test_a_new_row_moves_no_page(full: Full) -> None:
 
     whole, seen = full.runner.run(full.store.read(read_on))
     assert seen == whole
-
-
-# ── by its indexes ───────────────────────────────────────────────────────────────────────────
-
-BY_INDEX = {
-    "to:79101234501": "jobs_by_destination",
-    'from:"My Bank"': "jobs_by_originator",
-    "from:ops@shop.example": "mails_sender",
-    "account:shop": "jobs_by_account",
-    "status:failed": "jobs_by_state",
-    "status:refused": "jobs_by_provider|mails_refused",
-    "verdict:AUTH": "jobs_reason|mails_reason",
-    "verdict:MSG:7": "jobs_reason",
-    "provider:spare": "jobs_by_provider",
-    "dialect:address": "mails_dialect",
-    "id:id7": "jobs_provider_id",
-    "id7": "jobs_mail",
-    "after:2h": "jobs_created",
-    "": "jobs_created",
-    "-status:delivered": "jobs_created",
-    "account:shop status:failed after:1h": "jobs_by_(account|state)",
-}
-WHEN = datetime.fromtimestamp(NOW + 3600, UTC)
-
-
-@pytest.mark.parametrize(("words", "index"), BY_INDEX.items(), ids=BY_INDEX)
-@pytest.mark.parametrize("below", [None, Place(NOW + 1200, "MAIL")], ids=["first", "next"])
-def test_each_key_has_an_index(full: Full, words: str, index: str, below: Place | None) -> None:
-    is_server = make_url(str(full.store.database._engine.url) if hasattr(full.store.database, "_engine") else "x:///")  # type: ignore[attr-defined]
-    for explain in (custom, generic) if is_server.get_backend_name() == "postgresql" else (embedded,):
-        seen = plans(full, lambda c: search.page(c, parse(words, WHEN), below, 20), explain)
-        for name in index.split("|") if "(" not in index else [index]:
-            assert any(re.search(rf"(INDEX|using|on) {name}\b", step) for step in seen), seen
-        if explain is not embedded:
-            continue
-        assert scans(seen) == []
-        assert not [step for step in seen if step == "USE TEMP B-TREE FOR ORDER BY"], seen
