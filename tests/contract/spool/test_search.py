@@ -115,7 +115,7 @@ def everything(full: Full) -> dict[str, dict[str, Any]]:
         "select id, id as mail_id, received_at as created_at, account, originator, reverse_path, dialect, reason,"
         " 'mail' as kind from mails where reason is not null"
     )
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for statement in (sms, refused):
         rows = full.run(lambda c, s=statement: list(c.execute(text(s)).mappings()))  # type: ignore[misc]
         found |= {row["id"]: dict(row) for row in rows}
@@ -136,22 +136,22 @@ def is_so(row: dict[str, Any], key: Key, value: str) -> bool:
     is_mail, reason = row["kind"] == "mail", row.get("reason")
     match key:
         case Key.TO:
-            return row.get("destination") == value
+            return bool(row.get("destination") == value)
         case Key.FROM:
             name = "reverse_path" if "@" in value else "originator"
-            return (row[name] or "").lower() == value.lower()
+            return str(row[name] or "").lower() == value.lower()
         case Key.ACCOUNT | Key.PROVIDER:
-            return (row.get(key.value) or "").lower() == value.lower()
+            return str(row.get(key.value) or "").lower() == value.lower()
         case Key.STATUS if value == "refused":
-            return is_mail or row["provider"] == ""
+            return is_mail or bool(row["provider"] == "")
         case Key.STATUS:
-            return row.get("state") == value
+            return bool(row.get("state") == value)
         case Key.VERDICT if value.startswith("MSG:"):
             values = row.get("reason_values") or "{}"
             code = re.search(r'"code": "?(\w+)', values if isinstance(values, str) else str(values).replace("'", '"'))
-            return reason == "provider_refused" and code is not None and code[1] == value[4:]
+            return bool(reason == "provider_refused") and code is not None and code[1] == value[4:]
         case Key.VERDICT:
-            return reason is not None and value in (reason, VERDICT_OF[reason])
+            return reason is not None and value in {reason, VERDICT_OF[reason]}
         case Key.DIALECT:
             return bool(row["dialect"] == value)
         case Key.ID:
@@ -169,7 +169,7 @@ def all_pages(full: Full, query: Query, limit: int) -> list[Message]:
     found: list[Message] = []
     below: Place | None = None
     for _ in range(3000):
-        page = full.run(lambda c, at=below: search.page(c, query, at, limit))
+        page = full.run(lambda c, at=below: search.page(c, query, at, limit))  # type: ignore[misc]
         assert len(page.rows) <= limit
         found += page.rows
         below = page.next
