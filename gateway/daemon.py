@@ -25,20 +25,24 @@ from gateway.relay import keeper, poller
 from gateway.relay.worker import Worker
 from gateway.replies.send import Smarthost
 from gateway.sandbox.platform import Platform
-from gateway.service import storms, upkeep
+from gateway.service import balances, figures, storms, upkeep
+from gateway.service.balances import Balances
 from gateway.service.callbacks import Callbacks, Reporter
 from gateway.service.credentials import Credentials
 from gateway.service.desk import Desk
 from gateway.service.dispatch import Dispatch
 from gateway.service.events import Feed
+from gateway.service.figures import Figures
 from gateway.service.heartbeats import Heartbeats
 from gateway.service.intake import Intake
 from gateway.service.mailroom import Mailroom
 from gateway.service.memory import Memory
 from gateway.service.post import Post
 from gateway.service.presence import Presence, bury_all
+from gateway.service.providers import About, Providers
 from gateway.service.receipts import Poll, Receipts, reporting
 from gateway.service.roster import Roster
+from gateway.service.standing import standing
 from gateway.service.switch import Switch
 from gateway.service.webhooks import Webhooks
 from gateway.settings.document import ConfigError, Unavailable
@@ -69,6 +73,7 @@ EXPIRE_S = 5.0
 STORMS_S = 2.0
 HEARTBEAT_S = 5.0
 PRUNE_S = 60.0
+STATUS_S = 15.0
 DRAIN_S = 20.0
 """A little less than what systemd and Docker leave before they kill."""
 
@@ -126,6 +131,12 @@ class Daemon:
             self._run(keeper.work_off("replies", post.send_due))
         self._webhooks = Webhooks(lambda: self._configuration, self.store)
         self._run(keeper.work_off("webhooks", self._webhooks.call_due))
+        self.figures = Figures(self.store, retention.records)
+        self._run(keeper.every(figures.TURN_S, "figures", self.figures.turn))
+        self.providers = self._provider_desk()
+        # Not at once: who starts it to see whether it starts need not ask the world.
+        ask = self.providers.balances.ask_due
+        self._run(keeper.every(balances.LOOK_S, "balances", ask, first_after_s=balances.LOOK_S))
         for name, upstream in self._upstreams.items():
             await upstream.start(self._receipts.take)
             if upstream.can_ask:
@@ -160,6 +171,12 @@ class Daemon:
     def _upstream(self, name: str) -> Upstream:
         around = Surroundings(self.platform, self._configuration.callback_url(name), name)
         return connect(self._configuration.settings.providers[name], around)
+
+    def _provider_desk(self) -> Providers:
+        settings = self._configuration.settings.providers
+        terms = {name: balances.Terms(one.balance_every, one.balance_low) for name, one in settings.items()}
+        about = {name: About(one.driver, one.rate, one.max_in_flight) for name, one in settings.items()}
+        return Providers(self.store, about, self._upstreams, Balances(self.store, terms, self._upstreams))
 
     def _worker(self, name: str) -> Worker:
         settings = self._configuration.settings
@@ -206,6 +223,8 @@ class Daemon:
             feed=self._feed,
             intake=self.intake,
             switch=self._switch,
+            figures=self.figures,
+            providers=self.providers,
             platform=self.platform if has_sandbox else None,
         )
 
@@ -241,6 +260,9 @@ class Daemon:
         known = self._upstreams.get(provider)
         return known is None or reporting(known).is_possible
 
+    async def _tell_status(self) -> None:
+        notify(f"STATUS={standing(await self.providers.listed())}")
+
     async def _tell_of_storms(self) -> None:
         await storms.tell(self.store, self._configuration, time.time(), self._wake)
 
@@ -262,6 +284,8 @@ class Daemon:
         log.info("gateway.ready", version=__version__, listeners=doors)
         with pid_file(self._configuration):
             notify("READY=1")
+            if os.environ.get("NOTIFY_SOCKET"):
+                self._run(keeper.every(STATUS_S, "status", self._tell_status))
             await self.wait()
             notify("STOPPING=1")
             await self.stop()

@@ -18,6 +18,7 @@ from gateway.cli import (
     providers,
     queue,
     quirks,
+    report,
     routing,
     serve,
     switch,
@@ -59,6 +60,7 @@ app.command()(mails.send)
 app.command("segments")(texts.segments)
 app.command()(routing.route)
 app.command()(quirks.quirks)
+app.command()(report.report)
 app.command()(switch.hold)
 app.command()(switch.resume)
 app.command()(privacy.export)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.cli.common import ConfigOption, JsonOption, configuration, console, print_json
@@ -18,6 +21,7 @@ from gateway.verdicts import Refused
 
 if TYPE_CHECKING:
     from gateway.providers import Upstream
+    from gateway.service.providers import Tested
 
 app = typer.Typer(help="Provider accounts.", no_args_is_help=True)
 
@@ -149,6 +153,64 @@ def price(
 async def _price(loaded: Configuration, name: str, destination: str) -> dict[str, str]:
     answer = await _asked(loaded, name, lambda provider: provider.price(destination))
     return {"error": answer} if isinstance(answer, str) else {"price": f"{answer.amount} {answer.currency}"}
+
+
+@app.command("test")
+def test(
+    name: Annotated[str | None, typer.Argument(help="Its name in gateway.yaml; default: all.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Whether it answers, and knows us. Nothing is sent: it is asked for its balance, or of an SMS that never was."""
+    loaded = configuration(config)
+    names = [_known(loaded, name)] if name else list(loaded.settings.providers)
+    found = asyncio.run(_tests(loaded, names))
+    if as_json:
+        print_json({provider: asdict(one) for provider, one in found.items()})
+    else:
+        table = Table("provider", "", "asked for", "answer", "took", box=None)
+        for provider, one in found.items():
+            mark = "[green]ok[/]" if one.ok else "[red]failed[/]"
+            table.add_row(provider, mark, one.asked, escape(one.answer), f"{one.took_s * 1000:.0f} ms")
+        console.print(table)
+    if not all(one.ok for one in found.values()):
+        raise typer.Exit(69)  # EX_UNAVAILABLE
+
+
+async def _tests(loaded: Configuration, names: list[str]) -> dict[str, Tested]:
+    from gateway.service.providers import probe  # noqa: PLC0415
+
+    async def one(name: str) -> Tested:
+        from gateway.daemon import upstream  # noqa: PLC0415
+
+        provider = upstream(loaded, name)
+        try:
+            return await probe(provider)
+        finally:
+            await provider.close()
+
+    return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
+
+
+@app.command("unpause")
+def unpause(
+    name: Annotated[str, typer.Argument(help="Its name in gateway.yaml.")], config: ConfigOption = None
+) -> None:
+    """Go on with a provider that was paused because it failed or refused us, without waiting for the end of the
+    pause."""
+    loaded = configuration(config)
+    was = asyncio.run(_unpause(loaded, _known(loaded, name)))
+    typer.echo(f"{name}: goes on" if was else f"{name}: was not paused")
+    if not was:
+        raise typer.Exit(1)
+
+
+async def _unpause(loaded: Configuration, name: str) -> bool:
+    from gateway.cli.common import store_of  # noqa: PLC0415
+    from gateway.service.providers import unpause as go_on  # noqa: PLC0415
+
+    async with store_of(loaded) as store:
+        return await go_on(store, name, time.time())
 
 
 @app.command("callbacks")

@@ -55,6 +55,13 @@ class ProviderSettings(Strict):
         "one currency for all providers. For routes with `order: cheapest`.",
     )
 
+    balance_every: float = Field(
+        300, ge=0, le=86400, description="Seconds between two questions for the balance, where it can tell; 0: never."
+    )
+    balance_low: Annotated[Decimal, Field(ge=0), WithJsonSchema({"type": "number", "minimum": 0})] | None = Field(
+        None, description="Less than that is an alert in the log, once each time; in the currency of the account."
+    )
+
     channels: ClassVar[frozenset[Channel]] = frozenset({Channel.SMS})
     """What the driver can carry at all."""
 
@@ -198,6 +205,15 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """Let calls in flight go and disconnect."""
+        ...
+
+
+@runtime_checkable
+class Linked(Protocol):
+    """An upstream that keeps a connection."""
+
+    async def probe(self) -> str:
+        """Whether it stands, in words. Raises ``NoAnswer``."""
         ...
 
 

@@ -24,8 +24,9 @@ async def work_off(what: str, step: Callable[[], Awaitable[float | None]]) -> No
         await asyncio.sleep(LOOK_AGAIN_S if due_s is None else min(LOOK_AGAIN_S, due_s))
 
 
-async def every(seconds: float, what: str, step: Callable[[], Awaitable[None]]) -> None:
+async def every(seconds: float, what: str, step: Callable[[], Awaitable[None]], *, first_after_s: float = 0.0) -> None:
     """Until cancelled. What fails once is tried again the next time."""
+    await asyncio.sleep(first_after_s)
     while True:
         try:
             await step()

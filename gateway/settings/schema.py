@@ -485,6 +485,9 @@ class RetentionSettings(Strict):
 
     texts: Seconds = Field(7 * 86400.0, description="The words of SMS and mails.")
     records: Seconds = Field(365 * 86400.0, description="Everything else: numbers, states, trails.")
+    figures: Seconds = Field(
+        3 * 365 * 86400.0, description="The counts of the reports, by day, account and provider; and balances."
+    )
 
 
 class ConsoleTlsSettings(Strict):

@@ -159,6 +159,11 @@ def count(text: str) -> int:
     return len(segment(text).segments)
 
 
+def alphabet(text: str) -> Alphabet:
+    """In which it goes out where no national table is used."""
+    return Alphabet.GSM7 if fits_gsm(text) else Alphabet.UCS2
+
+
 def fits_gsm(text: str) -> bool:
     """Whether the default 7-bit alphabet has all of it."""
     return all(char in _GSM for char in text)

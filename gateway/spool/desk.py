@@ -158,7 +158,12 @@ def apply(connection: Connection, job_id: str, event: Event, now: float) -> Stat
     return state
 
 
+def pauses(connection: Connection, now: float) -> dict[str, tuple[float, str]]:
+    """Provider accounts that are stopped: until when, and why."""
+    rows = connection.execute(select(providers).where(providers.c.paused_until > now))
+    return {row.name: (row.paused_until, row.paused_why) for row in rows}
+
+
 def paused_providers(connection: Connection, now: float) -> dict[str, str]:
     """Provider accounts that are stopped, and why."""
-    rows = connection.execute(select(providers).where(providers.c.paused_until > now))
-    return {row.name: row.paused_why for row in rows}
+    return {name: why for name, (_, why) in pauses(connection, now).items()}

@@ -13,6 +13,7 @@ from gateway.lifecycle import State
 from gateway.model import Note, Tell
 from gateway.policy.caps import THE_GATEWAY
 from gateway.policy.composing import Composed
+from gateway.sms.segments import alphabet
 from gateway.spool import hooks
 from gateway.spool.claims import job_of
 from gateway.spool.engine import announce, insert_missing
@@ -91,6 +92,7 @@ def _sum_up(connection: Connection, storm: Row[Any], now: float, words: Words) -
             updated_at=now,
             text=composed.text,
             segments=composed.segments,
+            alphabet=alphabet(composed.text).value,
             fingerprint=fingerprint(*identity(replace(job_of(last), text=composed.text))),
             storm=None,
             why="",

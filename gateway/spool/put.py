@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from gateway.lifecycle import State
 from gateway.model import Accepted, Channel, Dropped, Envelope, Job, Note
+from gateway.sms.segments import alphabet
 from gateway.spool.budget import Alert, Budget
 from gateway.spool.engine import announce
 from gateway.spool.schema import jobs, mails, outbox, trail
@@ -236,6 +237,7 @@ def _queued_row(job: Job) -> dict[str, Any]:
         "resend": job.resend,
         "text": job.text,
         "segments": job.segments,
+        "alphabet": alphabet(job.text).value,
         "route": list(job.route),
         "provider": job.route[0],
         "state": State.QUEUED.value,
@@ -268,6 +270,7 @@ def _dropped_row(item: StoredMail, drop: Dropped, job_id: str) -> dict[str, Any]
         "resend": False,
         "text": None,
         "segments": 0,
+        "alphabet": None,
         "route": [],
         "provider": "",
         "state": State.FAILED.value,

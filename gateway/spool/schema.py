@@ -127,6 +127,8 @@ jobs = Table(
     Column("cost", String),  # as the provider wrote it
     Column("result", _OptionalJSON),  # what the last receipt said besides the state
     Column("storm", LargeBinary),  # gathered into this storm, as long as no SMS has told of it
+    Column("alphabet", String),  # GSM-7 or UCS-2, of the text as it goes out; NULL: not noted yet, or no text
+    Column("submitted_at", Float),  # when the provider said that it has it
     Index("jobs_mail", "mail_id"),
     Index("jobs_poll", "provider", "poll_at", **_where(ASKABLE)),
     Index("jobs_created", "created_at"),
@@ -140,6 +142,7 @@ jobs = Table(
     Index("jobs_provider_id", "provider_id", **_where("provider_id IS NOT NULL")),
     Index("jobs_due", "provider", "state", "due_at", **_where("due_at IS NOT NULL")),
     Index("jobs_open", "state", "expires_at", **_where(OPEN)),
+    Index("jobs_updated", "updated_at", "created_at"),  # what has changed since it was counted
     Index("jobs_storm", "storm", "created_at", **_where("storm IS NOT NULL")),
     postgresql_with=_VACUUM_AS_A_QUEUE,
 )
@@ -337,6 +340,46 @@ quirks = Table(
     Column("first_at", Float, nullable=False),
     Column("last_at", Float, nullable=False),
     Column("count", BigInteger, nullable=False),
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("span", Integer, primary_key=True, autoincrement=False),  # seconds: 300, 3600, 86400
+    Column("at", BigInteger, primary_key=True, autoincrement=False),  # its beginning
+    Column("facet", String, primary_key=True),  # sms, mail, client
+    Column("account", String, primary_key=True),  # empty: of nobody that is known
+    Column("provider", String, primary_key=True),  # empty: of none
+    Column("counts", JSON, nullable=False),  # policy.tally.Counts
+)
+"""What was counted, by the time at which the mail or SMS came. Nothing in it is a number, or what somebody wrote."""
+
+tallied = Table(
+    "tallied",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row: 1
+    Column("upto", Float, nullable=False),  # what had changed until then is in ``tallies``
+    Column("turn_at", Float, nullable=False),  # when a process last took it upon itself
+)
+
+levels = Table(
+    "levels",
+    metadata,
+    Column("at", BigInteger, primary_key=True, autoincrement=False),  # a full minute
+    Column("state", String, primary_key=True),
+    Column("depth", Integer, nullable=False),
+    Column("oldest_at", Float),
+)
+"""How much waited, and since when, minute by minute."""
+
+balances = Table(
+    "balances",
+    metadata,
+    Column("provider", String, primary_key=True),
+    Column("at", Float, primary_key=True, autoincrement=False),
+    Column("amount", Float),  # NULL: it is being asked, or did not answer
+    Column("currency", String, nullable=False, server_default=""),
+    Column("why", Text, nullable=False, server_default=""),  # there is no amount
 )
 
 epoch = Table(

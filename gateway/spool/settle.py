@@ -123,6 +123,7 @@ _SETTLE = (
         cost=bindparam("new_cost"),
         poll_at=bindparam("new_poll_at"),
         told=bindparam("new_told"),
+        submitted_at=bindparam("taken_at"),
         updated_at=bindparam("at"),
     )
 )
@@ -148,6 +149,7 @@ def _settled(item: Settlement) -> Mapping[str, Any]:
         "new_cost": item.cost or None,
         "new_poll_at": item.poll_at,
         "new_told": not item.notify,
+        "taken_at": item.at if item.event is Event.ACK else None,
         "at": item.at,
     }
 

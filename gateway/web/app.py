@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from gateway import __version__
 from gateway.web import problems
-from gateway.web.api import about, events
+from gateway.web.api import about, events, figures, providers
 from gateway.web.console import Console
 from gateway.web.needs import is_api, visit_of
 from gateway.web.openapi import described
@@ -27,6 +27,8 @@ from gateway.web.shield import Shield
 API = (
     about.router,
     events.router,
+    figures.router,
+    providers.router,
 )
 PAGES = (
     api_page.router,

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from gateway.sandbox.platform import Platform
 from gateway.service.desk import Desk
 from gateway.service.events import Feed
+from gateway.service.figures import Figures
 from gateway.service.intake import Intake
+from gateway.service.providers import Providers
 from gateway.service.switch import Switch
 from gateway.settings.load import Configuration
 from gateway.web.gate import Gate
@@ -24,5 +26,7 @@ class Console:
     feed: Feed
     intake: Intake
     switch: Switch
+    figures: Figures
+    providers: Providers
     platform: Platform | None
     """The sandbox's handsets, where a provider is the sandbox."""

@@ -33,7 +33,7 @@ from gateway.providers.smpp.answers import QUEUE_FULL, THROTTLED, refused
 from gateway.providers.smpp.assembly import Assembly
 from gateway.providers.smpp.link import Link
 from gateway.providers.smpp.settings import SmppSettings
-from gateway.smpp.pdu import Bind, Command, Malformed, Message, Pdu, Queried, Query, Status, Taken, status_name
+from gateway.smpp.pdu import Bind, Command, Malformed, Message, Nothing, Pdu, Queried, Query, Status, Taken, status_name
 from gateway.smpp.text import compose, decode_text, taken_apart
 from gateway.sms import channels
 from gateway.verdicts import PROVIDER_ORIGINATOR, PROVIDER_REFUSED, REQUEST_TOO_LONG, Refusal, Refused
@@ -292,6 +292,15 @@ class SmppUpstream:
         if answer.status or not isinstance(answer.body, Queried):
             raise Refused(PROVIDER_REFUSED, code=answer.status, text=status_name(answer.status))
         return receipt.read_queried(provider_id, answer.body)
+
+    async def probe(self) -> str:
+        """The link answers, or is made and answers. Raises ``NoAnswer``."""
+        try:
+            link = await self._bound()
+        except NotBound as error:
+            raise NoAnswer(str(error), sent=False) from None
+        await link.ask(Command.ENQUIRE_LINK, Nothing())
+        return "bound, and the link answers"
 
     async def balance(self) -> Balance:
         """Raises ``Unsupported``."""
