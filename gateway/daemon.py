@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ from gateway.relay.worker import Worker
 from gateway.replies.send import Smarthost
 from gateway.sandbox.platform import Platform
 from gateway.service import balances, figures, storms, upkeep
+from gateway.service.audit import Audit
 from gateway.service.balances import Balances
 from gateway.service.callbacks import Callbacks, Reporter
 from gateway.service.credentials import Credentials
@@ -37,13 +39,16 @@ from gateway.service.heartbeats import Heartbeats
 from gateway.service.intake import Intake
 from gateway.service.mailroom import Mailroom
 from gateway.service.memory import Memory
+from gateway.service.people import People
 from gateway.service.post import Post
 from gateway.service.presence import Presence, bury_all
 from gateway.service.providers import About, Providers
 from gateway.service.receipts import Poll, Receipts, reporting
 from gateway.service.roster import Roster
+from gateway.service.sessions import Sessions
 from gateway.service.standing import standing
 from gateway.service.switch import Switch
+from gateway.service.tokens import Tokens
 from gateway.service.webhooks import Webhooks
 from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration, load
@@ -207,18 +212,26 @@ class Daemon:
         from gateway.web.server import Server  # noqa: PLC0415
 
         console = self._console()
-        self.console, self.console_gate = Server(site(console)), console.gate
+        tls = self._configuration.console_tls
+        self.console = Server(site(console), tls)
         await self._bind("console.bind", bind, self.console.start(bind, shared=self._sockets is not None))
-        log.info("console.ready", url=f"http://{self.console.where}/welcome/{console.gate.link}")
+        if self._sockets is None:  # with several processes their supervisor does it once
+            await greet(console.people)
 
     def _console(self) -> Console:
         from gateway.web.console import Console  # noqa: PLC0415
-        from gateway.web.gate import LinkGate  # noqa: PLC0415
+        from gateway.web.gate import Gate  # noqa: PLC0415
 
         has_sandbox = any(isinstance(p, SandboxSettings) for p in self._configuration.settings.providers.values())
+        terms = (self.store, lambda: self._configuration, self._credentials)
+        sessions, tokens = Sessions(*terms, self.intake.bans), Tokens(self.store)
         return Console(
             configuration=lambda: self._configuration,
-            gate=LinkGate(),
+            gate=Gate(sessions, tokens, lambda: self._configuration),
+            people=People(*terms),
+            sessions=sessions,
+            tokens=tokens,
+            audit=Audit(self.store),
             desk=Desk(self.store),
             feed=self._feed,
             intake=self.intake,
@@ -409,6 +422,12 @@ def pid_file(configuration: Configuration) -> Iterator[None]:
         yield
     finally:
         configuration.pid_file.unlink(missing_ok=True)
+
+
+async def greet(people: People) -> None:
+    """The link for the first admin, into the log and before the eyes of who has started the gateway."""
+    if (link := await people.greet()) and sys.stderr.isatty():
+        sys.stderr.write(f"Nobody may come into the console yet. Who opens this link first is its admin:\n  {link}\n")
 
 
 def cannot_bind(configuration: Configuration, key: str, value: str, error: OSError) -> ConfigError:

@@ -36,8 +36,6 @@ class Door(StrEnum):
     LMTP = "lmtp"
     PIPE = "pipe"
     CLI = "cli"
-    WEB = "web"
-    """The console and the API."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ import structlog
 import uvloop
 
 from gateway import __version__
-from gateway.daemon import DRAIN_S, Daemon, cannot_bind, lock_store, notify, open_store, pid_file, reloaded
+from gateway.daemon import DRAIN_S, Daemon, cannot_bind, greet, lock_store, notify, open_store, pid_file, reloaded
+from gateway.service.credentials import Credentials
+from gateway.service.people import People
 from gateway.service.presence import bury_all
 from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration
@@ -94,6 +96,10 @@ class Supervisor:
         store = await open_store(self._configuration, exclusive=False)
         if self._configuration.store_is_embedded:
             await bury_all(store, time.time())
+        if self._configuration.settings.console is not None:
+            credentials = Credentials()
+            await greet(People(store, lambda: self._configuration, credentials))
+            credentials.close()
         await store.close()
 
     def _bind(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,17 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from gateway.daemon import Daemon
+from gateway.policy.people import User
+from gateway.policy.permissions import Role
+from gateway.service.credentials import Credentials
+from gateway.service.people import People, Taken
+from gateway.spool.store import Store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
 WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+ADMIN = User("admin", Role.ADMIN, texts=True)
 CONSOLE = {"console": {"bind": "127.0.0.1:0"}}
 """For ``running(changes=…)``."""
 
@@ -28,9 +36,24 @@ def base(daemon: Daemon) -> str:
     return f"http://{daemon.console.where}"
 
 
-def link(daemon: Daemon) -> str:
-    """The one-time link that signs in as an administrator who may read texts."""
-    return f"{base(daemon)}/welcome/{daemon.console_gate.link}"
+def link(daemon: Daemon, user: User = ADMIN) -> str:
+    """A one-time link that signs in at once: as an administrator who may read texts, or as ``user``."""
+    with ThreadPoolExecutor(1) as thread:  # a loop of its own: the caller may be in the middle of one
+        return thread.submit(lambda: asyncio.run(_link(daemon, user))).result()
+
+
+async def _link(daemon: Daemon, user: User) -> str:
+    configuration, credentials = daemon.intake.configuration, Credentials()
+    store = await Store.open(configuration.store_url, exclusive=False)
+    try:
+        people = People(store, lambda: configuration, credentials)
+        with suppress(Taken):
+            await people.add(user, "test")
+        secret = (await people.link(user.login, enters=True)).rpartition("/")[2]
+    finally:
+        credentials.close()
+        await store.close()
+    return f"{base(daemon)}/welcome/{secret}"
 
 
 @asynccontextmanager
@@ -74,7 +97,13 @@ class Watched:
 
 @asynccontextmanager
 async def signed_in(
-    browser: Browser, daemon: Daemon, *, size: dict[str, int] | None = None, dark: bool = False, language: str = "en"
+    browser: Browser,
+    daemon: Daemon,
+    *,
+    size: dict[str, int] | None = None,
+    dark: bool = False,
+    language: str = "en",
+    user: User = ADMIN,
 ) -> AsyncIterator[Watched]:
     """A page of somebody who has come in by the link. At the end nothing may have gone wrong in the browser."""
     context: BrowserContext = await browser.new_context(
@@ -84,7 +113,7 @@ async def signed_in(
         base_url=base(daemon),
     )
     watched = Watched(await context.new_page(), base(daemon))
-    await watched.page.goto(link(daemon))
+    await watched.page.goto(link(daemon, user))
     try:
         yield watched
     finally:

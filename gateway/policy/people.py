@@ -73,9 +73,8 @@ def password_fault(password: str, login: str) -> str | None:
 
 
 def scopes(user: User) -> frozenset[Scope]:
-    """What he may. A tenant's person manages nobody: who may see whom is the house's affair."""
-    given = SCOPES[user.role] | ({Scope.TEXTS} if user.texts else frozenset())
-    return given if user.accounts is None else given - {Scope.ADMIN}
+    """What he may."""
+    return _of_tenant(SCOPES[user.role] | ({Scope.TEXTS} if user.texts else frozenset()), user.accounts)
 
 
 def visitor(user: User) -> Visitor:
@@ -86,9 +85,14 @@ def visitor(user: User) -> Visitor:
 def program(token: Token, owner: User | None) -> Visitor:
     """By a token: no more than its owner, where it has one."""
     if owner is None:
-        return Visitor(f"token {token.name}", token.scopes, token.accounts)
+        return Visitor(f"token {token.name}", _of_tenant(token.scopes, token.accounts), token.accounts)
     accounts = owner.accounts
     if token.accounts is not None:
         accounts = token.accounts if accounts is None else accounts & token.accounts
-    allowed = token.scopes & scopes(owner)
+    allowed = _of_tenant(token.scopes & scopes(owner), accounts)
     return Visitor(f"{owner.login}, token {token.name}", allowed, accounts, owner.language)
+
+
+def _of_tenant(given: frozenset[Scope], accounts: frozenset[str] | None) -> frozenset[Scope]:
+    """Who sees only some accounts manages nobody: who may see what is the house's affair."""
+    return given if accounts is None else given - {Scope.ADMIN}

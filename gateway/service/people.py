@@ -82,7 +82,7 @@ class People:
 
     async def change(self, login: str, by: str, change: Callable[[User], User]) -> User:
         """What ``change`` makes of him; who is disabled is out at once. Raises ``Unknown``, ``LastAdmin``."""
-        now = self._clock()
+        look = entry(self._clock(), by, "user change", login)
 
         def changed(connection: Connection) -> tuple[User, str] | None:
             people.lock(connection)
@@ -93,7 +93,7 @@ class People:
             people.change(connection, user)
             difference = _difference(before, user)
             if difference:
-                audit.note(connection, entry(now, by, "user change", f"{login}: {difference}"))
+                audit.note(connection, replace(look, subject=f"{login}: {difference}"))
             return user, difference
 
         result = await self._store.write(changed)
@@ -129,10 +129,6 @@ class People:
 
         if not await self._noted(by, "password", login, changed):
             raise Unknown(login)
-
-    async def is_password(self, user: User, password: str) -> bool:
-        """Whether it is his. Raises ``Refused`` when too many are being checked."""
-        return await self._credentials.verify(user.password_hash, password)
 
     # ── links ────────────────────────────────────────────────────────────────────────────────
 

@@ -77,17 +77,27 @@ class Sessions:
             name = login_of(login)
         except ValueError:
             name = ""
-        at_home = is_loopback(stranger.peer)
-        attempt = Attempt(name, stranger.peer, at_home, kind="user")
-        self._bans.let_try(attempt)
         user = await self._store.read(lambda connection: people.find(connection, name))
         known = user.password_hash if user is not None and not user.disabled else None
+        is_right = await self._is_right(name, known, password, stranger)
+        if user is None or not is_right:
+            return None
+        return await self.begin(user, stranger, "password")
+
+    async def is_password(self, user: User, password: str, stranger: Stranger) -> bool:
+        """Whether it is his, who has come in already. Raises ``Refused`` as ``by_password`` does."""
+        return await self._is_right(user.login, user.password_hash, password, stranger)
+
+    async def _is_right(self, login: str, known: str | None, password: str, stranger: Stranger) -> bool:
+        """Counted if not. Who is not known takes as long."""
+        at_home = is_loopback(stranger.peer)
+        attempt = Attempt(login, stranger.peer, at_home, kind="user")
+        self._bans.let_try(attempt)
         if await self._credentials.verify(known, password, "" if at_home else stranger.peer):
-            assert user is not None
-            return await self.begin(user, stranger, "password")
+            return True
         log.warning("console.login_failed", peer=stranger.peer)
         await asyncio.sleep(await self._bans.failed(attempt))
-        return None
+        return False
 
     async def begin(self, user: User, stranger: Stranger, how: str) -> str:
         """Sign in whoever has been proven; the secret for the cookie."""

@@ -15,25 +15,36 @@ from starlette.exceptions import HTTPException
 from gateway import __version__
 from gateway.web import problems
 from gateway.web.api import about, events, figures, providers
+from gateway.web.api import audit as audit_api
+from gateway.web.api import people as people_api
+from gateway.web.api import tokens as tokens_api
 from gateway.web.console import Console
+from gateway.web.doorstep import Doorstep, Recorder
 from gateway.web.needs import is_api, visit_of
 from gateway.web.openapi import described
 from gateway.web.pages import api as api_page
-from gateway.web.pages import home, live, settings, welcome
+from gateway.web.pages import audit, home, live, login, me, people, settings, welcome
 from gateway.web.problems import Problem, SignIn
 from gateway.web.rendering import page
 from gateway.web.shield import Shield
 
 API = (
     about.router,
+    audit_api.router,
     events.router,
     figures.router,
     providers.router,
+    people_api.router,
+    tokens_api.router,
 )
 PAGES = (
     api_page.router,
+    audit.router,
     home.router,
     live.router,
+    login.router,
+    me.router,
+    people.router,
     settings.router,
     welcome.router,
 )
@@ -51,7 +62,10 @@ def site(console: Console) -> FastAPI:
     )
     app.state.console = console
     app.openapi = partial(described, app)  # type: ignore[method-assign]
+    app.add_middleware(Recorder, console=console)
     app.add_middleware(Shield)
+    settings_of_console = console.configuration().settings.console
+    app.add_middleware(Doorstep, proxies=settings_of_console.proxies if settings_of_console is not None else ())
     app.mount("/static", StaticFiles(directory=str(files("gateway.web").joinpath("static"))))
     for router in API:
         app.include_router(router, prefix="/api/v1")

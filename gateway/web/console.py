@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.sandbox.platform import Platform
+from gateway.service.audit import Audit
 from gateway.service.desk import Desk
 from gateway.service.events import Feed
 from gateway.service.figures import Figures
 from gateway.service.intake import Intake
+from gateway.service.people import People
 from gateway.service.providers import Providers
+from gateway.service.sessions import Sessions
 from gateway.service.switch import Switch
+from gateway.service.tokens import Tokens
 from gateway.settings.load import Configuration
 from gateway.web.gate import Gate
 
@@ -22,6 +26,10 @@ class Console:
 
     configuration: Callable[[], Configuration]
     gate: Gate
+    people: People
+    sessions: Sessions
+    tokens: Tokens
+    audit: Audit
     desk: Desk
     feed: Feed
     intake: Intake

@@ -9,6 +9,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 
 from gateway.policy.permissions import Scope, Visitor
+from gateway.web import cookies
 from gateway.web.console import Console
 from gateway.web.gate import Visit
 from gateway.web.problems import Problem, SignIn
@@ -34,7 +35,8 @@ def is_api(request: Request) -> bool:
 async def visit_of(request: Request) -> Visit | None:
     """Who calls; asked once a request."""
     if not hasattr(request.state, "visit"):
-        request.state.visit = await console_of(request).gate.visit(request)
+        console = console_of(request)
+        request.state.visit = await console.gate.visit(request, cookies.name(request, console))
     found: Visit | None = request.state.visit
     return found
 
@@ -64,14 +66,33 @@ async def _admitted(request: Request, wanted: SecurityScopes, _described: Annota
 
 async def _check_origin(request: Request, csrf: str) -> None:
     """A browser sends cookies with other sites' requests too; ours bring the token."""
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    origin = request.headers.get("Origin")
-    ours = origin is None or origin.partition("://")[2] == request.headers.get("Host")
+    from_our_page(request)
     given = request.headers.get("X-CSRF-Token")
     if given is None and request.headers.get("Content-Type", "").startswith(_FORMS):
         given = str((await request.form()).get("csrf", ""))
-    if site not in ("same-origin", "none") or not ours or not hmac.compare_digest(given or "", csrf):
-        raise Problem(403, "This request does not come from a page of the console. Load the page again.")
+    if not hmac.compare_digest((given or "").encode(), csrf.encode()):
+        raise Problem(403, _NOT_OURS)
+
+
+def from_our_page(request: Request) -> None:
+    """For forms before somebody has come in: another site's raises ``Problem``. Programs say nothing of it."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = request.headers.get("Origin")
+    public = console_of(request).configuration().console_url
+    ours = origin is None or origin == public or origin.partition("://")[2] == request.headers.get("Host")
+    if site not in ("same-origin", "none") or not ours:
+        raise Problem(403, _NOT_OURS)
+
+
+def in_person(request: Request) -> Visit:
+    """Whose own affairs these are. Raises ``Problem`` for a program."""
+    visit: Visit = request.state.visit
+    if visit.user is None:
+        raise Problem(403, "This is for people, not for tokens.")
+    return visit
+
+
+_NOT_OURS = "This request does not come from a page of the console. Load the page again."
 
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")

@@ -32,7 +32,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
     ``number(msisdn)`` (masked where it must be), ``moment(at)`` and ``ago(at)`` (seconds since the epoch)."""
     visit = getattr(request.state, "visit", None)
     visitor = visit.visitor if visit is not None else None
-    words = Words(language(request))
+    words = words_of(request)
     theme = request.cookies.get("theme", "auto")
 
     def may(scope: str) -> bool:
@@ -57,6 +57,11 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         **values,
     )
     return HTMLResponse(shown, status)
+
+
+def words_of(request: Request) -> Words:
+    """In the language of the answer."""
+    return Words(language(request))
 
 
 def language(request: Request) -> str:

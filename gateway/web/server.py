@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,18 +17,19 @@ DRAIN_S = 3
 class Server:
     """uvicorn without its own signals, log and idle loop."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, tls: ssl.SSLContext | None = None) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
             lifespan="off",
-            proxy_headers=False,
+            proxy_headers=False,  # Doorstep does that, for proxies that are known
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=DRAIN_S,
             h11_max_incomplete_event_size=16_384,
             limit_concurrency=500,
+            ssl_context_factory=(lambda _config, _default: tls) if tls is not None else None,
         )
         config.load()
         self._server = uvicorn.Server(config)

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import RedirectResponse
 
+from gateway.web.cookies import inside
 from gateway.web.rendering import THEMES
 from gateway.web.wording import LANGUAGES
 
@@ -21,8 +22,7 @@ async def look(
     back: Annotated[str, Query()] = "/",
 ) -> RedirectResponse:
     """Light or dark, and the language."""
-    inside = back if back.startswith("/") and not back.startswith(("//", "/\\")) else "/"
-    answer = RedirectResponse(inside, 303)
+    answer = RedirectResponse(inside(back), 303)
     if theme in THEMES:
         answer.set_cookie("theme", theme, max_age=_YEAR_S, samesite="lax", httponly=True)
     if language in LANGUAGES:
