@@ -69,7 +69,7 @@ def _parsed(number: str) -> str:
 def audit(
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     who: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
-    what: Annotated[str | None, typer.Option(help="Only this: text, export, retry, user change …")] = None,
+    what: Annotated[str | None, typer.Option(help="Only this: text, export, retry, user.change …")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

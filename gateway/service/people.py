@@ -76,13 +76,13 @@ class People:
         def added(connection: Connection) -> bool:
             return people.add(connection, user)
 
-        if not await self._noted(by, "user add", user.login, added):
+        if not await self._noted(by, "user.add", user.login, added):
             raise Taken(user.login)
         return user
 
     async def change(self, login: str, by: str, change: Callable[[User], User]) -> User:
         """What ``change`` makes of him; who is disabled is out at once. Raises ``Unknown``, ``LastAdmin``."""
-        look = entry(self._clock(), by, "user change", login)
+        look = entry(self._clock(), by, "user.change", login)
 
         def changed(connection: Connection) -> tuple[User, str] | None:
             people.lock(connection)
@@ -100,7 +100,7 @@ class People:
         if result is None:
             raise Unknown(login)
         user, difference = result
-        log.info("people.changed", what="user change", login=login, how=difference, by=by)
+        log.info("people.changed", what="user.change", login=login, how=difference, by=by)
         return user
 
     async def remove(self, login: str, by: str) -> None:
@@ -110,7 +110,7 @@ class People:
             people.lock(connection)
             return people.remove(connection, login)
 
-        if not await self._noted(by, "user remove", login, removed):
+        if not await self._noted(by, "user.remove", login, removed):
             raise Unknown(login)
 
     async def set_password(self, login: str, password: str, by: str, keep: str | None = None) -> None:
@@ -127,7 +127,7 @@ class People:
             sessions.end(connection, login, but=keep)
             return True
 
-        if not await self._noted(by, "password", login, changed):
+        if not await self._noted(by, "user.password", login, changed):
             raise Unknown(login)
 
     # ── links ────────────────────────────────────────────────────────────────────────────────
@@ -146,7 +146,7 @@ class People:
                 people.put_link(connection, link, digest_of(secret))
             return is_good
 
-        if not await (self._noted(by, "user link", login, made) if by else self._store.write(made)):
+        if not await (self._noted(by, "user.link", login, made) if by else self._store.write(made)):
             raise Unknown(login)
         return f"{self._configuration().console_url}/welcome/{secret}"
 
@@ -192,7 +192,7 @@ class People:
             return None
         login = link.login if link.login != FIRST else login_of(login)
         hashed = await self._hashed(password, login)
-        look = entry(self._clock(), login, "welcome", login)
+        look = entry(self._clock(), login, "user.welcome", login)
 
         def accepted(connection: Connection) -> User | None:
             people.lock(connection)

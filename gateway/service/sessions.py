@@ -112,7 +112,7 @@ class Sessions:
             agent=stranger.agent[:_MAX_AGENT],
             how=how,
         )
-        look = entry(now, user.login, "sign in", how)
+        look = entry(now, user.login, "session.begin", how)
 
         def begun(connection: Connection) -> None:
             sessions.begin(connection, session, digest_of(secret))
@@ -139,7 +139,7 @@ class Sessions:
 
     async def end(self, login: str, by: str, *, only: str | None = None, but: str | None = None) -> int:
         """Sign out: all of his, only one, or all but one. How many ended."""
-        look = entry(self._clock(), by, "sign out", login)
+        look = entry(self._clock(), by, "session.end", login)
 
         def ended(connection: Connection) -> int:
             count = sessions.end(connection, login, only=only, but=but)

@@ -45,7 +45,7 @@ class Tokens:
         secret, now = PREFIX + secrets.token_urlsafe(32), self._clock()
         expires_at = now + lasting_s if lasting_s is not None else None
         token = Token(secrets.token_hex(6), name, login, scopes, accounts, now, expires_at)
-        look = entry(now, by, "token create", f"{token.id} {name}")
+        look = entry(now, by, "token.create", f"{token.id} {name}")
 
         def created(connection: Connection) -> None:
             tokens.add(connection, token, digest_of(secret))
@@ -72,7 +72,7 @@ class Tokens:
 
     async def revoke(self, token_id: str, by: str, login: str | None = None) -> bool:
         """At once, in every process. False: there is none, or none of ``login``."""
-        look = entry(self._clock(), by, "token revoke", token_id)
+        look = entry(self._clock(), by, "token.revoke", token_id)
 
         def revoked(connection: Connection) -> bool:
             found = tokens.revoke(connection, token_id, login)

@@ -74,7 +74,7 @@ class Recorder:
         endpoint, door = scope.get("endpoint"), DOOR.get(None)
         if endpoint is None or (door is not None and door.noted):
             return
-        what = f"{endpoint.__module__.rpartition('.')[2]} {endpoint.__name__.replace('_', ' ')}"
+        what = f"{endpoint.__module__.rpartition('.')[2]}.{endpoint.__name__}"
         subject = " ".join(_masked(str(value)) for value in scope.get("path_params", {}).values())
         await self._console.audit.note(visit.visitor.login, what, subject)
 

@@ -344,9 +344,9 @@ async def test_the_api_of_people(tmp_path: Path) -> None:
             assert (await program.delete(f"/api/v1/tokens/{made.json()['id']}")).status_code == 204
             assert (await program.delete("/api/v1/tokens/nothing")).status_code == 404
             page = (await program.get("/api/v1/audit", params={"limit": 2, "who": "token ops"})).json()
-            assert [one["what"] for one in page["items"]] == ["token revoke", "token create"]
+            assert [one["what"] for one in page["items"]] == ["token.revoke", "token.create"]
             rest = (await program.get("/api/v1/audit", params={"who": "token ops", "after": page["next"]})).json()
-            assert [one["what"] for one in rest["items"]] == ["user remove", "user change", "user add"]
+            assert [one["what"] for one in rest["items"]] == ["user.remove", "user.change", "user.add"]
             assert {one["via"] for one in rest["items"]} == {"api"}
             assert (await program.get("/api/v1/audit", params={"after": "x"})).status_code == 422
 
@@ -360,19 +360,19 @@ async def test_what_people_do_is_in_the_audit_once_and_by_its_door(tmp_path: Pat
         await client.post("/me/sessions/end", data={"csrf": token})  # nothing is ended: nothing was done, but asked
         shown = (await client.get("/audit", params={"who": "anna"})).text
         assert "role operator" in shown
-        table = (await client.get("/audit.csv", params={"what": "user change"})).text
+        table = (await client.get("/audit.csv", params={"what": "user.change"})).text
         assert table.splitlines()[0] == "at,who,via,what,subject"
-        assert table.splitlines()[1].endswith("anna,console,user change,vera: role operator")
+        assert table.splitlines()[1].endswith("anna,console,user.change,vera: role operator")
         code, out, _ = await command("audit", "--who", "anna", "--config", str(tmp_path / "gateway.yaml"))
-        assert (code, out.count("user change")) == (0, 1)
+        assert (code, out.count("user.change")) == (0, 1)
         audit = await rooms.audit()
     assert audit[-3:] == [
-        ("anna", "console", "sign in", "password"),
-        ("root", "cli", "user add", "vera"),
-        ("root", "cli", "user add", "anna"),
+        ("anna", "console", "session.begin", "password"),
+        ("root", "cli", "user.add", "vera"),
+        ("root", "cli", "user.add", "anna"),
     ]
-    assert [entry for entry in audit if entry[2] == "user change"] == [
-        ("anna", "console", "user change", "vera: role operator")
+    assert [entry for entry in audit if entry[2] == "user.change"] == [
+        ("anna", "console", "user.change", "vera: role operator")
     ]
 
 

@@ -38,7 +38,7 @@ async def search_audit(
     console: Services,
     visitor: Annotated[Visitor, needs(Scope.ADMIN)],
     who: Annotated[str | None, Query(description="Only what this user did.")] = None,
-    what: Annotated[str | None, Query(description="Only this: `text`, `export`, `retry`, `user change` …")] = None,
+    what: Annotated[str | None, Query(description="Only this: `text`, `export`, `retry`, `user.change` …")] = None,
     since: Annotated[AwareDatetime | None, Query()] = None,
     until: Annotated[AwareDatetime | None, Query()] = None,
     after: Annotated[str | None, Query(description="`next` of the page before.")] = None,

@@ -52,7 +52,7 @@ async def audit_csv(
     console: Services, visitor: Admin, who: Text = "", what: Text = "", first: Text = "", last: Text = ""
 ) -> Response:
     """All that the filter lets through. That somebody has taken it is in it, too."""
-    await console.audit.note(visitor.login, "audit csv")
+    await console.audit.note(visitor.login, "audit.csv")
     asked = wanted(who, what, first, last)
 
     async def lines() -> AsyncIterator[str]:

@@ -188,8 +188,8 @@ async def test_who_is_disabled_demoted_or_removed_is_so_at_once(house: House) ->
     assert await house.tokens.listed() == []
     with pytest.raises(Unknown):
         await house.people.remove("boris", "anna")
-    assert ("anna", "user change", "boris: role viewer") in await house.booked()
-    assert ("anna", "user change", "boris: disabled true") in await house.booked()
+    assert ("anna", "user.change", "boris: role viewer") in await house.booked()
+    assert ("anna", "user.change", "boris: disabled true") in await house.booked()
 
 
 async def test_somebody_must_stay_who_manages(house: House) -> None:
