@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -18,7 +19,7 @@ import uvloop
 from aiohttp import web
 from sqlalchemy.exc import OperationalError
 
-from gateway import __version__
+from gateway import __version__, metrics
 from gateway.providers import Upstream
 from gateway.providers.registry import Surroundings, connect
 from gateway.providers.sandbox import SandboxSettings
@@ -26,15 +27,18 @@ from gateway.relay import keeper, poller
 from gateway.relay.worker import Worker
 from gateway.replies.send import Smarthost
 from gateway.sandbox.platform import Platform
-from gateway.service import balances, figures, storms, upkeep
+from gateway.service import balances, counts, figures, storms, upkeep
 from gateway.service.audit import Audit
 from gateway.service.balances import Balances
 from gateway.service.callbacks import Callbacks, Reporter
+from gateway.service.counts import Counted
 from gateway.service.credentials import Credentials
 from gateway.service.desk import Desk
 from gateway.service.dispatch import Dispatch
 from gateway.service.events import Feed
 from gateway.service.figures import Figures
+from gateway.service.gauges import Page, StoreGauges, watch_the_loop
+from gateway.service.health import Health
 from gateway.service.heartbeats import Heartbeats
 from gateway.service.intake import Intake
 from gateway.service.mailroom import Mailroom
@@ -63,6 +67,7 @@ from gateway.spool.sealing import Sealing, WrongKey
 from gateway.spool.sqlite import lock
 from gateway.spool.store import Store
 from gateway.web.callbacks import application as callback_site
+from gateway.web.monitoring import application as monitoring_site
 
 if TYPE_CHECKING:
     from gateway.web.console import Console
@@ -96,6 +101,8 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self.console: Server | None = None
+        metrics.config_last_reload_successful.set(1)
+        metrics.config_last_reload_success_timestamp_seconds.set_to_current_time()
 
     async def start(self) -> None:
         """Open the store, recover, start the relay, then the doors.
@@ -107,6 +114,15 @@ class Daemon:
         for warning in self._configuration.warnings:
             log.warning("config.dangerous", what=warning, alert=True)
         await self._open_store()
+        self._store_gauges = StoreGauges(self.store, lambda: self._configuration)
+        self.health = Health(
+            self.store,
+            self._presence,
+            self._store_gauges,
+            lambda: self._configuration,
+            doors=lambda: {listener.settings.name: listener.is_open for listener in self.listeners},
+            draining=self._stopping.is_set,
+        )
         self.platform = Platform(clock=time.time)
         self._receipts = Receipts(self.store, Mailroom(lambda: self._configuration, self.store))
         self._upstreams = {name: self._upstream(name) for name in settings.providers}
@@ -195,12 +211,26 @@ class Daemon:
             sending=self._memory.mark,
             reporting=reporting(self._upstreams[name]),
         )
+        dispatch.counted = Counted(name, self._price(name), self._counted_accounts)
         return Worker(dispatch, provider.max_in_flight)
+
+    def _price(self, provider: str) -> Callable[[str], Decimal | None]:
+        return lambda number: self._configuration.house.router.carrier(provider).price(number)
+
+    def _counted_accounts(self) -> Collection[str]:
+        monitored = self._configuration.settings.metrics
+        return monitored.accounts if monitored is not None else ()
 
     async def _open_doors(self) -> None:
         self._sites: list[web.AppRunner] = []
         if (console := self._configuration.settings.console) is not None:
             await self._open_console(console.bind)
+        if (monitored := self._configuration.settings.metrics) is not None:
+            self._run(watch_the_loop())
+            listeners = [listener.settings.name for listener in self.listeners]
+            counts.begin(listeners, [dialect.name for dialect in self._configuration.dialects], self._upstreams)
+            await self._store_gauges.remember_successes()
+            await self._open_site("metrics.bind", monitored.bind, monitoring_site(self._metrics_page(), self.health))
         if (callbacks := self._configuration.settings.callbacks) is not None:
             await self._open_site("callbacks.bind", callbacks.bind, callback_site(self._callbacks()))
         for index, listener in enumerate(self.listeners):
@@ -240,6 +270,10 @@ class Daemon:
             providers=self.providers,
             platform=self.platform if has_sandbox else None,
         )
+
+    def _metrics_page(self) -> Page:
+        shared = self._configuration.metrics_dir if self._sockets is not None else None
+        return Page(self._store_gauges, lambda: list(self._configuration.settings.providers), shared)
 
     def _callbacks(self) -> Callbacks:
         addresses = {name: self._configuration.callback_url(name) for name in self._upstreams}
@@ -459,6 +493,14 @@ def reloaded(
 ) -> Configuration | None:
     """The files as they are now; None, with an alert, when a running process cannot take them. ``stored``: as ``load``
     asks for it."""
+    fresh = _taken(running, stored)
+    metrics.config_last_reload_successful.set(fresh is not None)
+    if fresh is not None:
+        metrics.config_last_reload_success_timestamp_seconds.set_to_current_time()
+    return fresh
+
+
+def _taken(running: Configuration, stored: Callable[[GatewaySettings, str], Collection[str]]) -> Configuration | None:
     try:
         fresh = load(running.path, stored)
     except (ConfigError, Unavailable) as fault:
@@ -475,6 +517,7 @@ def reloaded(
         "retention",
         "console",
         "callbacks",
+        "metrics",
         "log",
     )
     if changed := [name for name in fixed if getattr(running.settings, name) != getattr(fresh.settings, name)]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import structlog
 import uvloop
 
-from gateway import __version__
+from gateway import __version__, metrics
 from gateway.daemon import DRAIN_S, Daemon, cannot_bind, greet, lock_store, notify, open_store, pid_file, reloaded
 from gateway.service.credentials import Credentials
 from gateway.service.people import People
@@ -76,6 +76,7 @@ class Supervisor:
         self._selector.register(signals, selectors.EVENT_READ)
         held = lock_store(self._configuration)
         try:
+            self._count_together()
             asyncio.run(self._prepare())
             self._bind()
             for number in range(self._configuration.processes):
@@ -102,6 +103,16 @@ class Supervisor:
             credentials.close()
         await store.close()
 
+    def _count_together(self) -> None:
+        """What the processes of the last run had counted is gone with them, as with one process."""
+        if self._configuration.settings.metrics is None:
+            return
+        folder = self._configuration.metrics_dir
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for file in folder.glob("*.db"):
+            file.unlink()
+        _share(self._configuration, "supervisor")
+
     def _bind(self) -> None:
         for index, listener in enumerate(self._configuration.settings.listeners):
             try:
@@ -123,7 +134,7 @@ class Supervisor:
             for other in self._workers.values():
                 os.close(other.pipe)
             os.close(ours)
-            os._exit(_work(self._configuration, self._sockets, theirs))
+            os._exit(_work(self._configuration, number, self._sockets, theirs))
         os.close(theirs)
         self._workers[pid] = _Worker(number, pid, ours, now, now)
         self._selector.register(ours, selectors.EVENT_READ)
@@ -171,6 +182,8 @@ class Supervisor:
             if not pid:
                 return
             worker = self._workers.pop(pid)
+            if self._configuration.settings.metrics is not None:
+                metrics.forget(self._configuration.metrics_dir, str(worker.number))
             with suppress(KeyError):
                 self._selector.unregister(worker.pipe)
             os.close(worker.pipe)
@@ -223,7 +236,17 @@ class Supervisor:
 # ── in a worker ──────────────────────────────────────────────────────────────────────────────
 
 
-def _work(configuration: Configuration, sockets: Mapping[str, list[socket.socket]], pipe: int) -> int:
+def _share(configuration: Configuration, process: str) -> None:
+    try:
+        metrics.share(configuration.metrics_dir, process)
+    except OSError as error:
+        log.warning("metrics.not_shared", process=process, why=str(error), alert=True)
+    metrics.config_last_reload_successful.set(1)
+
+
+def _work(configuration: Configuration, number: int, sockets: Mapping[str, list[socket.socket]], pipe: int) -> int:
+    if configuration.settings.metrics is not None:
+        _share(configuration, str(number))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(Daemon(configuration, sockets), pipe))

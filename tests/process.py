@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import smtplib
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -169,6 +170,14 @@ async def program(
         yield running
     finally:
         await running.stop()
+
+
+def free_port() -> int:
+    """A port of its own for a gateway that is to come back to it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 async def command(*arguments: str, stdin: bytes = b"", **environment: str) -> tuple[int, str, str]:

@@ -10,6 +10,7 @@ from gateway.cli import (
     bans,
     configure,
     demo,
+    health,
     heartbeats,
     lists,
     mails,
@@ -50,6 +51,7 @@ def _options(
 
 app.command()(serve.serve)
 app.command()(serve.reload)
+app.command()(health.health)
 app.command()(demo.demo)
 app.command()(configure.init)
 app.command("check-config")(configure.check_config)

@@ -17,6 +17,7 @@ from gateway.policy.circuit import THRESHOLD, Circuit
 from gateway.policy.retry import RetryPolicy
 from gateway.providers import Upstream
 from gateway.providers.storable import storable
+from gateway.service.counts import Counted
 from gateway.service.settlement import Reporting, Terms, settlement
 from gateway.sms.numbers import mask
 from gateway.spool import claims, pace, recovery
@@ -60,6 +61,7 @@ class Dispatch:
         self._who = who
         self._sending = sending
         self._reporting = reporting
+        self.counted = Counted(terms.name)
         self._clock = clock
         self._in_flight: set[str] = set()
         self._claim_unknown = False
@@ -108,11 +110,15 @@ class Dispatch:
             if attempts[0].repeats:
                 return [Uncertain("it is too late to ask the provider again")]
             return [Deferred(Scope.JOB, "the gateway was stopped for too long before the call")] * len(attempts)
+        began = time.monotonic()
+        outcomes: Sequence[Outcome]
         try:
-            return [storable(outcome) for outcome in await self._upstream.submit(attempts)]
+            outcomes = [storable(outcome) for outcome in await self._upstream.submit(attempts)]
         except Exception:
             log.exception("relay.fault", provider=self.name, jobs=[a.job.id for a in attempts], alert=True)
-            return [Uncertain("a fault of the gateway during the call")] * len(attempts)
+            outcomes = [Uncertain("a fault of the gateway during the call")] * len(attempts)
+        self.counted.submitted(outcomes, time.monotonic() - began)
+        return outcomes
 
     async def _settle(self, attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> None:
         terms = Terms(
@@ -129,6 +135,8 @@ class Dispatch:
         recorded = await asyncio.gather(*map(self._record, settled))
         for attempt, outcome, item, won in zip(attempts, outcomes, settled, recorded, strict=True):
             _log(attempt, outcome, item.state.value, won)
+            if won:
+                self.counted.settled(attempt, outcome, item)
         for outcome in outcomes:
             if isinstance(outcome, Deferred) and outcome.scope is Scope.PROVIDER:
                 await self.pause(outcome.why, self._retry.pause_s)

@@ -16,6 +16,7 @@ from gateway.policy.guessing import Attempt
 from gateway.replies.guard import why_silent
 from gateway.replies.wording import smtp_line
 from gateway.senders.examine import Examiner
+from gateway.service import counts
 from gateway.service.bans import Bans
 from gateway.service.credentials import Credentials
 from gateway.service.ids import queue_id
@@ -183,13 +184,16 @@ class Intake:
             await asyncio.sleep(await self.bans.failed(case.attempt))
         if refusal is not None and not (envelope.answer_by_mail and answer_to and refusal.verdict.kind is Kind.REFUSE):
             _log_refused(case, refusal, "dialogue")
+            counts.mail(case, refusal)
             return Answer(envelope.queue_id, refusal)
         try:
             put = await self._store.put(self._stored(case, raw, answer_to))
         except Exception as error:
             if not is_full(error):
+                counts.fault(case)
                 raise
             log.error("store.full", queue_id=envelope.queue_id, why=cause(error), alert=True)  # noqa: TRY400 (values)
+            counts.mail(case, Refusal(STORE_FULL))
             return Answer(envelope.queue_id, Refusal(STORE_FULL))
         return self._committed(case, put)
 
@@ -204,6 +208,7 @@ class Intake:
             await self._store.confirm(queue_id)
 
     def _committed(self, case: Case, put: Put) -> Answer:
+        counts.mail(case, put.refusal or case.refusal, duplicate=put.duplicate)
         if put.refusal is not None:
             _log_refused(case, put.refusal, "dialogue")
             return Answer(put.queue_id, put.refusal)

@@ -12,6 +12,7 @@ from gateway.model import Notice, Reply
 from gateway.replies.dsn import heard, wants_refusal
 from gateway.replies.render import render
 from gateway.replies.send import Postponed, Smarthost, Undeliverable
+from gateway.service import counts
 from gateway.settings.schema import RepliesSettings
 from gateway.spool import outbox
 from gateway.spool.engine import is_away
@@ -114,6 +115,7 @@ class Post:
     async def _finish(self, item: Outgoing, state: str, error: str) -> None:
         await self._store.write(lambda connection: outbox.finish(connection, item.id, state, self._clock(), error))
         write = log.info if state == "sent" else log.warning
+        counts.reply(item.kind, state, error)
         write(f"reply.{state}", queue_id=item.notice.mail_id, why=error or None)
 
 

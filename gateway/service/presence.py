@@ -53,6 +53,12 @@ class Presence:
         self._me = Process(secrets.token_hex(8), place(), pid, _ticks(pid) or 0, socket.gethostname())
         self._seen: dict[str, _Seen] = {}
         self._offset = float("-inf")
+        self._beaten = time.monotonic()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last beat that was written."""
+        return time.monotonic() - self._beaten
 
     @property
     def id(self) -> str:
@@ -65,7 +71,9 @@ class Presence:
 
     async def beat(self) -> None:
         """Become known, live on, and take over from the dead: their calls in flight become uncertain."""
-        for job in await self._store.write(self._turn):
+        lost = await self._store.write(self._turn)
+        self._beaten = time.monotonic()
+        for job in lost:
             log.warning("sms.uncertain", job=job.id, why=STOPPED)
 
     def _turn(self, connection: Connection) -> list[Job]:

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import structlog
 
+from gateway import metrics
 from gateway.spool import quirks
 from gateway.spool.quirks import QuirkRow
 from gateway.spool.store import Store
@@ -92,6 +93,7 @@ class QuirkBook:
 
     def note(self, quirk: Quirk, *, client: str | None, listener: str) -> None:
         """Count it, and tell the log once a day. ``client`` is an address; None: one that is not trusted."""
+        metrics.smtp_quirks[quirk.value].inc()
         now, key = self._clock(), (STRANGERS if client is None else client, listener, quirk)
         if (held := self._held.get(key)) is not None:
             self._held[key] = replace(held, last_at=now, count=held.count + 1)

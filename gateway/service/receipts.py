@@ -11,6 +11,7 @@ import structlog
 from gateway.model import Pushed, Receipt
 from gateway.providers import NoAnswer, Unsupported, Upstream
 from gateway.providers.storable import storable
+from gateway.service import counts
 from gateway.service.mailroom import Mailroom
 from gateway.service.settlement import Reporting
 from gateway.spool import receipts
@@ -52,6 +53,7 @@ class Receipts:
     async def _record(self, provider: str, receipt: Receipt) -> None:
         applied = await self._store.record(Received(provider, receipt, self._clock()))
         _log(provider, receipt, applied)
+        counts.receipt(provider, receipt, applied, self._clock())
 
     async def questions(self, provider: str, limit: int) -> list[Question]:
         """About which SMS the provider is to be asked now."""
@@ -82,15 +84,20 @@ class Poll:
 
     async def _ask(self, question: Question) -> bool:
         for provider_id in question.ids:
+            began, outcome = time.monotonic(), "ok"
             try:
                 receipt = await self._upstream.status(provider_id, question.destination)
             except (NoAnswer, Unsupported) as error:
+                outcome = "unreachable"
                 log.warning("receipt.no_answer", provider=self.provider, job=question.job_id, why=str(error))
                 return False
             except Refused as refused:
+                outcome = "rejected"
                 code = refused.refusal.code
                 log.info("receipt.refused", provider=self.provider, job=question.job_id, verdict=code)
                 continue
+            finally:
+                counts.asked(self.provider, "status", outcome, time.monotonic() - began)
             await self._receipts.take(self.provider, Pushed((receipt,)))
         return True
 

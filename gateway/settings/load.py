@@ -164,6 +164,11 @@ class Configuration:
         return self.data_dir / "email2sms.pid"
 
     @property
+    def metrics_dir(self) -> Path:
+        """Where several processes count together, absolute."""
+        return self.data_dir / "metrics"
+
+    @property
     def epoch_file(self) -> Path:
         """Absolute."""
         given = self.settings.server.epoch_file

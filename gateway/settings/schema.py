@@ -37,7 +37,8 @@ Network = Annotated[
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def _seconds(value: object) -> object:
+def seconds(value: object) -> float:
+    """As a configuration may write a time. Raises ``ValueError``."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", str(value))
     if match is None:
         raise ValueError("give a time such as 30, 30s, 10m, 24h or 7d")
@@ -45,7 +46,7 @@ def _seconds(value: object) -> object:
 
 
 Seconds = Annotated[
-    float, BeforeValidator(_seconds), WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "10m", "24h"]})
+    float, BeforeValidator(seconds), WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "10m", "24h"]})
 ]
 
 
@@ -559,6 +560,18 @@ class CallbacksSettings(Strict):
     )
 
 
+class MetricsSettings(Strict):
+    """Figures for Prometheus on `/metrics`, and `/livez` and `/readyz` for who restarts and balances: described in
+    `deploy/monitoring.md`. It has no password: bind it where only your monitoring comes."""
+
+    bind: Annotated[str, AfterValidator(_tcp)] = Field("127.0.0.1:9125", description="`host:port`.")
+    accounts: tuple[str, ...] = Field(
+        (),
+        max_length=200,
+        description="Logins whose parts of SMS are counted one by one, `email2sms_account_parts_total`. Nobody else's.",
+    )
+
+
 class DefenceSettings(Strict):
     """Against guessing of credentials, by SMTP AUTH and in mails. Wrong ones count for the client's network (IPv4 /32,
     IPv6 /64) and for the account. A network that a listener or an account trusts is never shut out: there, an account
@@ -732,6 +745,7 @@ class GatewaySettings(Strict):
     heartbeat: dict[str, HeartbeatSettings] = Field(default_factory=dict, description="Heartbeats by name.")
     console: ConsoleSettings | None = None
     callbacks: CallbacksSettings | None = None
+    metrics: MetricsSettings | None = None
     defence: DefenceSettings = DefenceSettings.model_construct()
     log: LogSettings = LogSettings.model_construct()
 

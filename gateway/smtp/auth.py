@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from gateway import metrics
 from gateway.service.quirks import Quirk
 from gateway.service.wording import auth_line
 from gateway.smtp import crammd5
@@ -53,7 +54,7 @@ class AuthConnection(Connection):
         if not isinstance(result.auth_data, LoginPassword):  # aiosmtpd has told the client what was wrong
             self._errors += 1
             return
-        await self._prove(result.auth_data)
+        await self._prove(result.auth_data, mechanism.upper())
 
     @property
     def _offers_cram_md5(self) -> bool:
@@ -73,7 +74,7 @@ class AuthConnection(Connection):
             proven = await intake.login_by_digest(login, asked, digest, self._peer, trusted=self._trusted)
         except Refused as refused:
             raise No(auth_line(refused.refusal)) from None
-        self._conclude(login, proven)
+        self._conclude(login, proven, "CRAM-MD5")
 
     async def challenge_auth(
         self, challenge: str | bytes, encode_to_b64: bool = True, log_client_response: bool = False
@@ -100,7 +101,7 @@ class AuthConnection(Connection):
         """aiosmtpd's hook runs on the loop and would hold it up; ``_prove`` asks the service instead."""
         return AuthResult(success=False, handled=False, auth_data=auth_data)
 
-    async def _prove(self, given: LoginPassword) -> None:
+    async def _prove(self, given: LoginPassword, mechanism: str) -> None:
         try:
             login, password = given.login.decode("utf-8"), given.password.decode("utf-8")
             if self._lenient and (login.endswith("\n") or password.endswith("\n")):
@@ -111,14 +112,15 @@ class AuthConnection(Connection):
             proven, login = False, "?"
         except Refused as refused:
             raise No(auth_line(refused.refusal)) from None
-        self._conclude(login, proven)
+        self._conclude(login, proven, mechanism)
 
-    def _conclude(self, login: str, proven: bool) -> None:
+    def _conclude(self, login: str, proven: bool, mechanism: str) -> None:
         if proven:
             self._identity = login
             self._reply("235 2.7.0 welcome")
             return
         self._auth_failures += 1
+        metrics.smtp_auth_failures[mechanism].inc()
         log.warning("smtp.login_failed", listener=self._settings.name, peer=self._peer)
         self._reply(auth_line(Refusal(CREDENTIALS_WRONG)))
         if self._auth_failures >= MAX_AUTH_FAILURES:

@@ -16,6 +16,7 @@ import structlog
 from aiosmtpd.smtp import SMTP
 from aiosmtpd.smtp import Session as AiosmtpdSession
 
+from gateway import metrics
 from gateway.policy.accounts import in_networks
 from gateway.service.intake import Intake
 from gateway.service.quirks import Quirk
@@ -158,10 +159,17 @@ class Connection(SMTP):
         self._trusted = self._terms.is_local or in_networks(self._peer, self._settings.trust)
         if not self._trusted and self._terms.intake.bans.bars(self._peer):
             refusal = "421 4.7.0 too many wrong passwords from your network, try again later"
+            reason = "banned"
         else:
             refusal = self._terms.connections.admit(self, self._peer)
+            reason = "stopping" if self._terms.connections.closed else "too many connections"
+        name = self._settings.name
         if refusal:
-            log.warning("smtp.not_admitted", listener=self._settings.name, peer=self._peer, reply=refusal)
+            metrics.smtp_sessions_rejected[name, reason].inc()
+            log.warning("smtp.not_admitted", listener=name, peer=self._peer, reply=refusal)
+        else:
+            metrics.smtp_connections[name].inc()
+            metrics.smtp_connections_active[name].inc()
         return refusal
 
     def data_received(self, data: bytes) -> None:
@@ -194,9 +202,11 @@ class Connection(SMTP):
 
     def _leave(self) -> None:
         if self._terms.connections.leave(self, self._peer):
+            metrics.smtp_connections_active[self._settings.name].dec()
             log.debug("smtp.closed", listener=self._settings.name, peer=self._peer)
 
     def _not_smtp(self, what: str, quirk: Quirk) -> None:
+        metrics.smtp_sessions_rejected[self._settings.name, "not smtp"].inc()
         log.info("smtp.not_smtp", listener=self._settings.name, peer=self._peer, looks_like=what)
         self._count(quirk)
 
@@ -312,6 +322,7 @@ class Connection(SMTP):
             self._not_smtp("HTTP", Quirk.HTTP_ON_SMTP)
             self._reply(first_bytes.SAY_HTTP)
             raise Goodbye
+        metrics.smtp_sessions_rejected[self._settings.name, "early talk"].inc()
         log.warning("smtp.early_talk", listener=self._settings.name, peer=self._peer)
         self._reply("554 5.5.0 wait for the greeting")
         raise Goodbye

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import structlog
 
+from gateway import metrics
 from gateway.policy.accounts import in_networks
 from gateway.service.quirks import Quirk
 from gateway.smtp import first_bytes
@@ -89,6 +90,7 @@ class Doorstep:
         if not looks_like:
             log.info("smtp.no_handshake", listener=settings.name, peer=peer, why=why)
             return
+        metrics.smtp_sessions_rejected[settings.name, "not smtp"].inc()
         log.info("smtp.not_smtp", listener=settings.name, peer=peer, looks_like=looks_like)
         client = peer if self._terms.is_local or in_networks(peer, settings.trust) else None
         self._terms.intake.quirks.note(Quirk.SMTP_ON_TLS, client=client, listener=settings.name)

@@ -64,6 +64,11 @@ class Listener:
         self._sweeper = asyncio.create_task(self._sweep())
 
     @property
+    def is_open(self) -> bool:
+        """Whether it takes clients."""
+        return bool(self._servers) and not self._connections.closed
+
+    @property
     def where(self) -> str:
         """As configured; with the real port where that is 0."""
         return where(self.settings, [bound for server in self._servers for bound in server.sockets])

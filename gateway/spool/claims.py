@@ -265,6 +265,7 @@ def job_of(row: Row[Any]) -> Job:
         channel=Channel(row.channel),
         tell=frozenset(map(Tell, row.tell.split())),
         generation=row.generation,
+        due_at=row.not_before,
         **(row.extras or {}),
     )
 

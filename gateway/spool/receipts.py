@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, text, update
@@ -41,6 +41,8 @@ class Applied:
 
     job_id: str | None = None
     state: State | None = None
+    sent_at: float | None = field(default=None, compare=False)
+    """When the provider was called."""
 
 
 def record(connection: Connection, items: Sequence[Received]) -> list[Applied]:
@@ -133,7 +135,7 @@ def _apply(connection: Connection, items: Sequence[Received], known: _Known) -> 
             continue
         states[row.id] = after(states[row.id], event)
         changes.append(_Change(row, item, states[row.id]))
-        results.append(Applied(row.id, states[row.id]))
+        results.append(Applied(row.id, states[row.id], row.sent_at))
     if changes:
         _write(connection, changes)
     return results

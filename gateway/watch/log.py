@@ -13,6 +13,7 @@ from typing import Literal, TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from gateway import metrics
 from gateway.sms.numbers import mask
 from gateway.watch.lines import Lines
 
@@ -36,6 +37,12 @@ def _without_none(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return {key: value for key, value in event.items() if value is not None}
 
 
+def _count_alerts(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if event.get("alert"):
+        metrics.alerts[str(event["event"])].inc()
+    return event
+
+
 def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
     """Configure structlog and the standard library's logging for this process."""
     lines = Lines(_descriptor())
@@ -44,6 +51,7 @@ def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        _count_alerts,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
         _without_none,
         structlog.processors.format_exc_info,  # before the masking: a traceback quotes what it fell over

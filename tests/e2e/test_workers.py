@@ -17,21 +17,14 @@ from gateway.sandbox.platform import Fault
 from tests.faults import SOAK
 from tests.history import SERVICE, judge, say, seed, settled
 from tests.load import Load, hurried, is_alive, load, remember_everything, until
-from tests.process import Program, Provider, command, provider
+from tests.process import Program, Provider, command, free_port, provider
 from tests.running import ACCOUNT, listener, template, write_config
+from tests.scrape import scraped
 from tests.smarthost import Smarthost
 from tests.tracing import family
 
 WORKERS = 2
 KILLS = 20 if SOAK else 2
-
-
-def free_port() -> int:
-    """A port of its own for a gateway that is to come back to it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def settings(sandbox: Provider, store_url: str, port: int = 0) -> dict[str, Any]:
@@ -244,6 +237,69 @@ async def test_a_frozen_worker_is_replaced(tmp_path: Path, store_url: str) -> No
             await judged(traffic, sandbox, config)
             async with a_talk_with_each(gateway):
                 pass
+
+
+# ── figures ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_figures_are_those_of_all_workers(tmp_path: Path) -> None:
+    """Whoever answers; a death takes nothing from them but the connections that died with it."""
+    port, connections = free_port(), {"listener": "lan"}
+    async with provider() as sandbox:
+        changes = settings(sandbox, f"sqlite:///{tmp_path}/gateway.db") | {"metrics": {"bind": f"127.0.0.1:{port}"}}
+        config = write_config(tmp_path, changes)
+
+        async def figures() -> set[tuple[float, ...]]:
+            """What several scrapes, of one worker or another, have seen."""
+            seen = [await scraped(port) for _ in range(8)]
+            accepted = {"dialect": "template", "result": "accepted"}
+            return {
+                (
+                    page("mails_received_total", **accepted),
+                    page("smtp_connections_active", **connections),
+                    page("messages_total", provider="main", status="submitted"),
+                    page("config_last_reload_successful"),
+                )
+                for page in seen
+            }
+
+        async def becomes(*wanted: float) -> None:
+            async with asyncio.timeout(20):
+                while (seen := await figures()) != {wanted}:
+                    say({"wanted": wanted, "seen": seen})
+                    await asyncio.sleep(0.1)
+
+        async with started(config) as gateway:
+            async with a_talk_with_each(gateway) as talks:
+                for number, talk in enumerate(talks):
+                    assert (await talk.mail(template(f"one {number}"))).startswith("250")
+                await sandbox.messages(WORKERS)
+            await becomes(WORKERS, 0, WORKERS, 1)
+            before = workers(gateway)
+            async with a_talk_with_each(gateway):
+                talks = [await Talk.to(gateway.port()) for _ in range(4)]
+                everybody = (await scraped(port))("smtp_connections_active", **connections)
+                os.kill(before[0], signal.SIGKILL)
+                await gateway.event("worker.died")
+                await until(lambda: len(workers(gateway)) == WORKERS)
+                async with asyncio.timeout(20):
+                    while len(seen := await figures()) > 1 or not 1 <= next(iter(seen))[1] < everybody:
+                        await asyncio.sleep(0.1)
+                assert {(page[0], page[2], page[3]) for page in seen} == {(WORKERS, WORKERS, 1)}
+                for talk in talks:
+                    talk.writer.close()
+            async with a_talk_with_each(gateway) as talks:  # the successor goes on where the dead one was
+                for number, talk in enumerate(talks):
+                    assert (await talk.mail(template(f"two {number}"))).startswith("250")
+                await sandbox.messages(2 * WORKERS)
+            await becomes(2 * WORKERS, 0, 2 * WORKERS, 1)
+            (tmp_path / "accounts.yaml").write_text("accounts: [{login: test_user, pasword: x}]")
+            gateway.process.send_signal(signal.SIGHUP)
+            await gateway.event("config.refused")
+            await becomes(2 * WORKERS, 0, 2 * WORKERS, 0)
+        write_config(tmp_path, changes)
+        async with started(config):
+            await becomes(0, 0, 0, 1)
 
 
 # ── the end ──────────────────────────────────────────────────────────────────────────────────────
