@@ -262,6 +262,7 @@ class Daemon:
             sessions=sessions,
             tokens=tokens,
             audit=Audit(self.store),
+            health=self.health,
             desk=Desk(self.store),
             feed=self._feed,
             intake=self.intake,
@@ -331,11 +332,13 @@ class Daemon:
         log.info("gateway.ready", version=__version__, listeners=doors)
         with pid_file(self._configuration):
             notify("READY=1")
+            watched = asyncio.create_task(keep_watchdog_calm())
             if os.environ.get("NOTIFY_SOCKET"):
                 self._run(keeper.every(STATUS_S, "status", self._tell_status))
             await self.wait()
             notify("STOPPING=1")
             await self.stop()
+            watched.cancel()
 
     def listen_for_signals(self) -> None:
         """TERM and INT end ``wait``, HUP reloads."""
@@ -533,6 +536,14 @@ def notify(state: str) -> None:
         return
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
+
+
+async def keep_watchdog_calm() -> None:
+    """Until cancelled: tell systemd that the loop turns, where the unit has ``WatchdogSec``."""
+    if watchdog_s := float(os.environ.get("WATCHDOG_USEC") or 0) / 1e6:
+        while True:
+            notify("WATCHDOG=1")
+            await asyncio.sleep(watchdog_s / 3)
 
 
 def run(configuration: Configuration) -> None:

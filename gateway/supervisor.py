@@ -147,6 +147,8 @@ class Supervisor:
             elif worker := next((w for w in self._workers.values() if w.pipe == key.fd), None):
                 self._beaten(worker)
         self._bury()
+        if "WATCHDOG_USEC" in os.environ:
+            notify("WATCHDOG=1")
         now = time.monotonic()
         for worker in self._workers.values():
             is_late = self._stopping_since is not None and now - self._stopping_since > KILL_AFTER_S

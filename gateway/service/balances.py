@@ -12,6 +12,7 @@ import structlog
 from gateway.model import Balance
 from gateway.policy.burndown import LOOK_BACK_S, Burndown, burndown
 from gateway.providers import NoAnswer, Unsupported, Upstream
+from gateway.service import counts
 from gateway.spool import balances
 from gateway.spool.balances import Reading
 from gateway.spool.store import Store
@@ -83,13 +84,30 @@ class Balances:
 
     async def ask(self, name: str) -> Balance:
         """Ask now, and write it down. Raises ``Unsupported``, ``NoAnswer``, ``Refused``."""
-        found = await self._upstreams[name].balance()
+        found = await self._balance(name)
         await self._write(name, self._clock(), found)
         return found
 
+    async def _balance(self, name: str) -> Balance:
+        began, outcome = time.monotonic(), "ok"
+        try:
+            return await self._upstreams[name].balance()
+        except NoAnswer:
+            outcome = "unreachable"
+            raise
+        except Refused:
+            outcome = "rejected"
+            raise
+        except Unsupported:
+            outcome = ""
+            raise
+        finally:
+            if outcome:
+                counts.asked(name, "balance", outcome, time.monotonic() - began)
+
     async def _ask(self, name: str, at: float) -> None:
         try:
-            found = await self._upstreams[name].balance()
+            found = await self._balance(name)
         except Unsupported:
             self._mute.add(name)
             await self._store.write(lambda connection: balances.give_up(connection, name, at))

@@ -120,6 +120,15 @@ def _gauges(store: Gauges | None, providers: list[str]) -> Iterator[Metric]:
     yield _by("holds", "What sends nothing until an operator resumes it.", "scope", holds)
     paused = {name: name in store.paused for name in providers}
     yield _by("provider_circuit_open", "Whether the provider is left alone for a while.", "provider", paused)
+    money = {name: reading for name, reading in store.balances.items() if reading.amount is not None}
+    family = GaugeMetricFamily(
+        metrics.PREFIX + "provider_balance", "What is left at the provider.", labels=["provider", "currency"]
+    )
+    for name, reading in money.items():
+        family.add_metric([name, reading.currency], reading.amount or 0.0)
+    yield family
+    asked = {name: reading.at for name, reading in money.items()}
+    yield _by("provider_balance_timestamp_seconds", "When it was so.", "provider", asked)
     what = "Of the last heartbeat that came through."
     yield _by("heartbeat_last_success_timestamp_seconds", what, "heartbeat", store.heartbeats)
     yield _gauge("db_size_bytes", "Of the store.", store.size_bytes)

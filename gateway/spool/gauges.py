@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, TextClause, func, select, text
 
 from gateway.lifecycle import State
-from gateway.spool import holds
+from gateway.spool import balances, holds
+from gateway.spool.balances import Reading
 from gateway.spool.holds import Hold
 from gateway.spool.schema import OPEN, PENDING, heartbeats, hooks, jobs, outbox, providers
 
@@ -40,6 +41,8 @@ class Gauges:
     """Providers that are left alone, and why."""
     heartbeats: Mapping[str, float]
     """When the last heartbeat of that name went out that came through."""
+    balances: Mapping[str, Reading]
+    """The last known ones."""
     size_bytes: int
     """Of the database."""
 
@@ -60,6 +63,7 @@ def read(connection: Connection, names: Sequence[str], beats: Iterable[str], now
         holds=tuple(holds.listed(connection)),
         paused={row.name: row.paused_why for row in connection.execute(paused)},
         heartbeats={name: at for name in beats if (at := _last_beat(connection, name)) is not None},
+        balances={name: found for name in names if (found := balances.last(connection, name, now + 1)) is not None},
         size_bytes=_size(connection),
     )
 

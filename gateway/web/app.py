@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from gateway import __version__
-from gateway.web import problems
+from gateway.web import probes, problems
 from gateway.web.api import about, events, figures, providers
 from gateway.web.api import audit as audit_api
 from gateway.web.api import people as people_api
@@ -71,6 +71,7 @@ def site(console: Console) -> FastAPI:
         app.include_router(router, prefix="/api/v1")
     for router in PAGES:
         app.include_router(router, include_in_schema=False)
+    app.include_router(probes.router, include_in_schema=False)
     app.state.paths = frozenset(str(getattr(route, "path", "")) for router in PAGES for route in router.routes)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)

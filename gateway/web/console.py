@@ -10,6 +10,7 @@ from gateway.service.audit import Audit
 from gateway.service.desk import Desk
 from gateway.service.events import Feed
 from gateway.service.figures import Figures
+from gateway.service.health import Health
 from gateway.service.intake import Intake
 from gateway.service.people import People
 from gateway.service.providers import Providers
@@ -30,6 +31,7 @@ class Console:
     sessions: Sessions
     tokens: Tokens
     audit: Audit
+    health: Health
     desk: Desk
     feed: Feed
     intake: Intake

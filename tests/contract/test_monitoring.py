@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from gateway import metrics
-from gateway.daemon import Daemon
+from gateway.daemon import Daemon, keep_watchdog_calm
 from gateway.sandbox.platform import Fault
 from gateway.service import health
 from tests.process import command, free_port
@@ -117,6 +118,16 @@ async def test_ready_until_it_drains(tmp_path: Path) -> None:
         assert (await get(port, "/livez"))[0] == 200
 
 
+async def test_the_console_answers_probes_too(tmp_path: Path) -> None:
+    async with monitored(tmp_path, console={"bind": "127.0.0.1:0"}) as (daemon, _):
+        assert daemon.console is not None
+        port = int(daemon.console.where.rpartition(":")[2])
+        assert await get(port, "/livez") == (200, "ok\n")
+        assert await get(port, "/readyz") == (200, "ok\n")
+        daemon.end()
+        assert await get(port, "/readyz") == (503, "process\n")
+
+
 async def test_a_dead_provider_does_not_make_us_unready(tmp_path: Path) -> None:
     async with monitored(tmp_path) as (daemon, port):
         await daemon._workers["main"]._dispatch.pause("no money", 60)
@@ -146,6 +157,26 @@ async def test_a_full_disk_makes_us_unready(tmp_path: Path) -> None:
         code, page = await get(port, "/readyz?verbose")
         checks = {check["name"]: check["ok"] for check in json.loads(page)["checks"]}
         assert (code, checks) == (503, {"listeners": True, "store": True, "disk": False, "process": True})
+
+
+async def test_the_balance_is_a_figure(tmp_path: Path) -> None:
+    async with monitored(tmp_path) as (daemon, port):
+        await daemon.providers.balances.ask("main")
+        page = await scraped(port)
+        assert page("provider_balance", provider="main", currency="RUR") > 0
+        assert page("provider_balance_timestamp_seconds", provider="main") > 0
+
+
+async def test_the_watchdog_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "30000")
+        telling = asyncio.create_task(keep_watchdog_calm())
+        for _ in range(2):
+            assert await asyncio.get_running_loop().sock_recv(systemd, 100) == b"WATCHDOG=1"
+        telling.cancel()
 
 
 async def test_a_failed_reload_shows(tmp_path: Path) -> None:
