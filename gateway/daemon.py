@@ -54,6 +54,7 @@ from gateway.service.standing import standing
 from gateway.service.switch import Switch
 from gateway.service.tokens import Tokens
 from gateway.service.webhooks import Webhooks
+from gateway.service.workbench import Workbench
 from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration, load
 from gateway.settings.schema import GatewaySettings, host_and_port
@@ -269,6 +270,9 @@ class Daemon:
             switch=self._switch,
             figures=self.figures,
             providers=self.providers,
+            workbench=Workbench(
+                lambda: self._configuration, self.store, self._credentials, self._upstreams, self._wake
+            ),
             platform=self.platform if has_sandbox else None,
         )
 

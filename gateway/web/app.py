@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from gateway import __version__
 from gateway.web import probes, problems
-from gateway.web.api import about, events, figures, providers
+from gateway.web.api import about, events, explain, figures, providers, route, segments
 from gateway.web.api import audit as audit_api
 from gateway.web.api import people as people_api
 from gateway.web.api import tokens as tokens_api
@@ -24,6 +24,8 @@ from gateway.web.needs import is_api, visit_of
 from gateway.web.openapi import described
 from gateway.web.pages import api as api_page
 from gateway.web.pages import audit, home, live, login, me, people, settings, welcome
+from gateway.web.pages import compose as compose_page
+from gateway.web.pages import explain as explain_page
 from gateway.web.problems import Problem, SignIn
 from gateway.web.rendering import page
 from gateway.web.shield import Shield
@@ -32,14 +34,19 @@ API = (
     about.router,
     audit_api.router,
     events.router,
+    explain.router,
     figures.router,
     providers.router,
     people_api.router,
+    route.router,
+    segments.router,
     tokens_api.router,
 )
 PAGES = (
     api_page.router,
     audit.router,
+    compose_page.router,
+    explain_page.router,
     home.router,
     live.router,
     login.router,

@@ -17,6 +17,7 @@ from gateway.service.providers import Providers
 from gateway.service.sessions import Sessions
 from gateway.service.switch import Switch
 from gateway.service.tokens import Tokens
+from gateway.service.workbench import Workbench
 from gateway.settings.load import Configuration
 from gateway.web.gate import Gate
 
@@ -38,5 +39,6 @@ class Console:
     switch: Switch
     figures: Figures
     providers: Providers
+    workbench: Workbench
     platform: Platform | None
     """The sandbox's handsets, where a provider is the sandbox."""
