@@ -36,6 +36,8 @@ class Door(StrEnum):
     LMTP = "lmtp"
     PIPE = "pipe"
     CLI = "cli"
+    WEB = "web"
+    """The console and the API."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,3 +134,11 @@ def masked_address(address: str) -> str:
 def clock(at: float | None) -> str:
     """Local time, to the second."""
     return "" if at is None else datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def moment(typed: str) -> float:
+    """A time as people type it, in local time."""
+    try:
+        return datetime.fromisoformat(typed).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise typer.BadParameter(f'"{typed}": give a time such as "2026-11-25 23:00"') from None

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from dataclasses import replace
-from email.parser import BytesHeaderParser
-from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,17 +18,17 @@ from gateway.cli.common import (
     NumbersOption,
     configuration,
     console,
+    moment,
+    operator,
     print_json,
     store_of,
     with_accounts,
 )
-from gateway.model import Door, Envelope
-from gateway.policy.accounts import in_networks
+from gateway.model import Accepted, Envelope, Job
 from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
-from gateway.service.ids import queue_id
+from gateway.service.explain import Arrival, Explained, NoListener, NoRecipient, Part, explain, pipe_envelope
 from gateway.service.intake import Intake
-from gateway.service.judge import Case, judge
 from gateway.service.phonebook import Phonebook
 from gateway.service.roster import whole
 from gateway.service.wording import explained, refusal_line
@@ -58,109 +55,73 @@ def parse(  # noqa: PLR0913, PLR0917  (each is an option)
     """Explain what would happen with a mail, and why. Sends nothing, stores nothing."""
     raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     loaded = configuration(config)
-    header = BytesHeaderParser().parsebytes(raw)
-    to = tuple(recipient or [address for _, address in getaddresses([str(v) for v in header.get_all("To", [])])])
-    if not to:
+    arrival = Arrival(tuple(recipient or ()), sender, listener or "", peer or "", trusted=not untrusted)
+    try:
+        found = asyncio.run(_explained(loaded, raw, arrival, numbers))
+    except NoRecipient:
         typer.echo("the mail has no To field; name the envelope recipient: --to ADDRESS", err=True)
-        raise typer.Exit(EX_USAGE)
-    given = sender if sender is not None else next((a for _, a in getaddresses([str(header.get("From", ""))])), "")
-    envelope = _envelope(given, to, trusted=not untrusted)
-    if peer is not None or listener is not None:
-        envelope = _through(loaded, envelope, listener, peer or "")
-    case = asyncio.run(_judged(loaded, envelope, raw))
+        raise typer.Exit(EX_USAGE) from None
+    except NoListener as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EX_USAGE) from None
     if as_json:
-        print_json(_as_dict(case, numbers))
+        print_json(_as_dict(found))
     else:
-        _print_case(case, numbers)
-    if case.refusal is not None:
-        raise typer.Exit(case.refusal.verdict.sysexit)
+        _print(found)
+    if found.verdict != "OK":
+        raise typer.Exit(found.sysexit)
 
 
-async def _judged(loaded: Configuration, envelope: Envelope, raw: bytes) -> Case:
+async def _explained(loaded: Configuration, raw: bytes, arrival: Arrival, numbers: bool) -> Explained:
     async with with_accounts(loaded) as (complete, store):
         examiner = Examiner(*loaded.settings.dns.asked)
         phonebook = Phonebook(store) if store is not None else None
-        return await judge(envelope, raw, complete, Credentials(), examiner, phonebook=phonebook)
+        return await explain(
+            raw, arrival, complete, Credentials(), examiner, time.time(), phonebook=phonebook, numbers=numbers
+        )
 
 
-def _envelope(sender: str, recipients: tuple[str, ...], *, trusted: bool, answer_by_mail: bool = False) -> Envelope:
-    now = time.time()
-    return Envelope(
-        queue_id=queue_id(now),
-        door=Door.PIPE,
-        listener="pipe",
-        peer="",
-        trusted=trusted,
-        identity=None,
-        reverse_path="" if sender in ("<>", "MAILER-DAEMON") else sender,
-        recipients=recipients,
-        received_at=now,
-        answer_by_mail=answer_by_mail,
-    )
-
-
-def _through(loaded: Any, envelope: Envelope, listener: str | None, peer: str) -> Envelope:
-    """As the listener would have made it."""
-    found = [door for door in loaded.settings.listeners if listener in (None, door.name)]
-    if not found:
-        names = ", ".join(door.name for door in loaded.settings.listeners)
-        typer.echo(f"{listener} is no listener; one of {names}", err=True)
-        raise typer.Exit(EX_USAGE)
-    door = found[0]
-    return replace(
-        envelope,
-        door=Door.LMTP if door.protocol == "lmtp" else Door.SMTP,
-        listener=door.name,
-        peer=peer,
-        trusted=door.bind.startswith("unix:") or in_networks(peer, door.trust),
-        answer_by_mail=door.answers_by_mail,
-        accept_unverified=door.accept_unverified,
-    )
-
-
-def _as_dict(case: Case, numbers: bool) -> dict[str, Any]:
-    submission, accepted = case.submission, case.accepted
+def _as_dict(found: Explained) -> dict[str, Any]:
     return {
-        "verdict": case.refusal.code if case.refusal else "OK",
-        "why": explained(case.refusal) if case.refusal else None,
-        "dialect": case.dialect.name if case.dialect else None,
-        "form": submission.form if submission else None,
-        "account": case.account.login if case.account else None,
-        "verified_by": case.verified or None,
-        "originator": submission.originator if submission else None,
-        # What was refused may be written in another dialect, with the password in its text.
-        "text": submission.text if submission and accepted else None,
-        "sent": accepted.jobs[0].text if accepted and accepted.jobs else None,
-        "segments": accepted.jobs[0].segments if accepted and accepted.jobs else None,
-        "destinations": [job.destination if numbers else mask(job.destination) for job in accepted.jobs]
-        if accepted
-        else [],
+        "verdict": found.verdict,
+        "why": _joined(found.why, found.fix) or None,
+        "dialect": found.dialect or None,
+        "form": found.form or None,
+        "account": found.account or None,
+        "verified_by": found.verified_by or None,
+        "originator": found.originator or None,
+        "text": found.asked,
+        "sent": found.text,
+        "segments": len(found.parts) or None,
+        "destinations": list(found.destinations),
         "dropped": [
-            {"destination": mask(drop.asked.typed), "verdict": drop.refusal.code, "why": explained(drop.refusal)}
-            for drop in (accepted.dropped if accepted else ())
+            {"destination": drop.number, "verdict": drop.verdict, "why": _joined(drop.why, drop.fix)}
+            for drop in found.dropped
         ],
-        "trail": [{"room": note.room, "what": note.what, **note.values} for note in case.notes],
+        "parts": [{slot: getattr(part, slot) for slot in Part.__slots__} for part in found.tree],
+        "trail": [{"room": note.room, "what": note.what, **note.values} for note in found.notes],
     }
 
 
-def _print_case(case: Case, numbers: bool) -> None:
+def _joined(why: str, fix: str) -> str:
+    return f"{why}. {fix}" if fix else why
+
+
+def _print(found: Explained) -> None:
     trail = Table("", "", "", box=None, show_header=False)
-    for note in case.notes:
+    for note in found.notes:
         trail.add_row(
             f"[dim]{note.room}[/]", note.what, ", ".join(f"{key} {value}" for key, value in note.values.items())
         )
     console.print(trail)
-    found = _as_dict(case, numbers)
-    if case.refusal is not None:
-        console.print(f"\n[bold red]{case.refusal.code}[/]  {escape(explained(case.refusal))}")
+    if found.verdict != "OK":
+        console.print(f"\n[bold red]{found.verdict}[/]  {escape(_joined(found.why, found.fix))}")
         return
-    console.print(
-        f"\n[bold green]OK[/]  {escape(found['originator'])} → {', '.join(found['destinations'])}", highlight=False
-    )
-    for drop in found["dropped"]:
-        console.print(f"[red]{drop['verdict']}[/]  {drop['destination']}: {drop['why']}")
-    console.print(f"\n{found['sent'] or found['text']}\n", markup=False, highlight=False)
-    console.print(f"[dim]{found['segments']} segment(s)[/]")
+    console.print(f"\n[bold green]OK[/]  {escape(found.originator)} → {', '.join(found.destinations)}", highlight=False)
+    for drop in found.dropped:
+        console.print(f"[red]{drop.verdict}[/]  {drop.number}: {_joined(drop.why, drop.fix)}")
+    console.print(f"\n{found.text or found.asked}\n", markup=False, highlight=False)
+    console.print(f"[dim]{len(found.parts)} segment(s)[/]")
 
 
 def inject(
@@ -175,7 +136,7 @@ def inject(
         typer.echo("5.3.4 the mail is too large")
         raise typer.Exit(65)
     loaded = configuration(config)
-    envelope = _envelope(sender, tuple(recipients), trusted=True, answer_by_mail=reply)
+    envelope = pipe_envelope(sender, tuple(recipients), time.time(), answer_by_mail=reply)
     code = asyncio.run(_inject(loaded, envelope, raw))
     raise typer.Exit(code)
 
@@ -193,11 +154,14 @@ async def _inject(loaded: Any, envelope: Envelope, raw: bytes) -> int:
     return answer.refusal.verdict.sysexit if answer.refusal else 0
 
 
-def send(
+def send(  # noqa: PLR0913, PLR0917  (each is an option)
     account: Annotated[str, typer.Option("--account", help="Whose limits, stop-list and route.")],
     originator: Annotated[str, typer.Option("--from", help="What the handset shows.")],
     to: Annotated[list[str], typer.Option("--to", help="Number; may be given several times.")],
     text: Annotated[str, typer.Argument(help="The SMS; - is standard input.")],
+    at: Annotated[str | None, typer.Option("--at", help="Local time; default: now.", show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
+    numbers: NumbersOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -206,28 +170,52 @@ def send(
 
     body = sys.stdin.read() if text == "-" else text
     loaded = configuration(config)
+    send_at = None if at is None else moment(at)
+    draft, by = direct.Draft(account, originator, tuple(to), body.strip("\n"), send_at), direct.By(who=operator())
 
-    async def queue() -> Any:
+    async def queue() -> Accepted:
         async with store_of(loaded) as store:
-            complete, words = await whole(loaded, store), body.strip("\n")
-            return await direct.send(complete, store, account, originator, tuple(to), words, time.time())
+            return await direct.send(await whole(loaded, store), store, draft, time.time(), by)
+
+    async def check() -> Accepted:
+        async with with_accounts(loaded) as (complete, store):
+            return await direct.check(complete, draft, time.time(), store=store)
 
     try:
-        accepted = asyncio.run(queue())
+        accepted = asyncio.run(check() if dry_run else queue())
+        request = _request(loaded, accepted.jobs[0], numbers) if dry_run and accepted.jobs else ""
     except Refused as refused:
         typer.echo(refusal_line(refused.refusal), err=True)
         raise typer.Exit(refused.refusal.verdict.sysexit) from None
     if as_json:
-        print_json(
-            {
-                "jobs": [job.id for job in accepted.jobs],
-                "dropped": [{"to": mask(d.asked.typed), "verdict": d.refusal.code} for d in accepted.dropped],
-            }
-        )
+        print_json(_sent(accepted, request, dry_run))
     else:
         for job in accepted.jobs:
-            console.print(f"{job.id}  {mask(job.destination)}  queued, {job.segments} segment(s)")
+            what = f"would go to {job.route[0]}" if dry_run else "queued"
+            name = "" if dry_run else f"{job.id}  "
+            number = job.destination if numbers else mask(job.destination)
+            console.print(f"{name}{number}  {what}, {job.segments} segment(s)", highlight=False)
         for drop in accepted.dropped:
             console.print(f"{mask(drop.asked.typed)}  [red]{drop.refusal.code}[/]  {explained(drop.refusal)}")
+        if request:
+            console.print(f"\n{request}", markup=False, highlight=False, soft_wrap=True)
     if not accepted.jobs:
         raise typer.Exit(65)
+
+
+def _request(loaded: Any, job: Job, numbers: bool) -> str:
+    from gateway.daemon import upstream  # noqa: PLC0415
+    from gateway.service import direct  # noqa: PLC0415
+
+    return direct.request(job, {job.route[0]: upstream(loaded, job.route[0])}, numbers=numbers)
+
+
+def _sent(accepted: Accepted, request: str, dry_run: bool) -> dict[str, Any]:
+    dropped = [{"to": mask(d.asked.typed), "verdict": d.refusal.code} for d in accepted.dropped]
+    if not dry_run:
+        return {"jobs": [job.id for job in accepted.jobs], "dropped": dropped}
+    jobs = [
+        {"to": mask(job.destination), "text": job.text, "segments": job.segments, "route": list(job.route)}
+        for job in accepted.jobs
+    ]
+    return {"would_send": jobs, "dropped": dropped, "request": request or None}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -21,25 +19,17 @@ from gateway.cli.common import (
     configuration,
     console,
     has_store,
+    moment,
     print_json,
 )
-from gateway.model import Channel
-from gateway.policy.routing import Explanation, Hop, Judged, Order, Route, Trip
+from gateway.service.way import Channel, Hop, Judged, Order, Route, Way, conditions, way
 from gateway.service.wording import refusal_line
 from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration
-from gateway.sms import numbers, segments
 from gateway.verdicts import Refused
 
 EX_USAGE = 64
 EX_UNAVAILABLE = 69
-
-
-def _moment(typed: str) -> float:
-    try:
-        return datetime.fromisoformat(typed).timestamp()
-    except (ValueError, OverflowError, OSError):
-        raise typer.BadParameter(f'"{typed}": give a time such as "2026-11-25 23:00"') from None
 
 
 def route(  # noqa: PLR0913, PLR0917  (the options of a command)
@@ -60,35 +50,29 @@ def route(  # noqa: PLR0913, PLR0917  (the options of a command)
     if account and not loaded.directory.knows(account):
         typer.echo(f"no account {account!r}", err=True)
         raise typer.Exit(EX_USAGE)
+    when = time.time() if at is None else moment(at)
+    paused = asyncio.run(_paused(loaded)) if has_store(loaded) else {}
     try:
-        destination = numbers.parse(number)
+        found = way(
+            loaded,
+            number,
+            when,
+            login=account,
+            originator=originator,
+            channel=channel,
+            job=job,
+            text=text,
+            paused=paused,
+        )
     except Refused as refused:
         typer.echo(refusal_line(refused.refusal), err=True)
         raise typer.Exit(refused.refusal.verdict.sysexit) from None
-    moment = time.time() if at is None else _moment(at)
-    trip = Trip(destination, originator, account, channel, moment, job)
-    found = loaded.house.router.explain(trip)
-    closed = _closed(loaded, trip)
-    paused = asyncio.run(_paused(loaded)) if has_store(loaded) else {}
-    parts = segments.count(text) or 1
     if as_json:
-        print_json({**_as_dict(trip, found, paused, parts), "closed": closed})
+        print_json(_as_dict(found))
     else:
-        _print(trip, found, paused, parts)
-        if closed:
-            console.print(f"[red]{escape(closed)}[/]", soft_wrap=True)
-    if closed or not any(hop.carries for hop in found.hops):
+        _print(found)
+    if not found.is_possible:
         raise typer.Exit(EX_UNAVAILABLE)
-
-
-def _closed(loaded: Configuration, trip: Trip) -> str:
-    """Why no route is asked at all; empty: the number is open."""
-    own = loaded.directory.accounts[trip.account].destinations if trip.account else None
-    try:
-        (own or loaded.house.destinations).check(trip.destination, trip.channel)
-    except Refused as refused:
-        return refusal_line(refused.refusal)
-    return ""
 
 
 async def _paused(loaded: Configuration) -> dict[str, str]:
@@ -107,8 +91,9 @@ async def _paused(loaded: Configuration) -> dict[str, str]:
 # ── for people ───────────────────────────────────────────────────────────────────────────────
 
 
-def _print(trip: Trip, found: Explanation, paused: dict[str, str], parts: int) -> None:
-    about = [numbers.country_name(trip.destination), numbers.operator(trip.destination)]
+def _print(found: Way) -> None:
+    trip = found.trip
+    about = [found.country_name, found.operator]
     console.print(Text.assemble((f"+{trip.destination}", "bold"), "  ", ", ".join(filter(None, about))))
     given = [f"account {trip.account}"] if trip.account else []
     given += [f'originator "{trip.originator}"'] if trip.originator else []
@@ -118,10 +103,12 @@ def _print(trip: Trip, found: Explanation, paused: dict[str, str], parts: int) -
     console.print(_routes(found.judged))
     console.print()
     if found.hops:
-        console.print(_hops(found.hops, paused, parts))
-        _remarks(found, trip)
+        console.print(_hops(found))
+        _remarks(found)
     else:
         console.print("[red]No route takes it.[/]")
+    if found.closed:
+        console.print(f"[red]{escape(found.closed)}[/]", soft_wrap=True)
 
 
 def _routes(judged: tuple[Judged, ...]) -> Table:
@@ -132,18 +119,9 @@ def _routes(judged: tuple[Judged, ...]) -> Table:
         why = "[green]taken[/]" if item.taken else escape(item.why_not)
         if item.matches and not item.taken:
             why = f"matches, {why}"
-        conditions, providers = escape(_conditions(item.route)), escape(_providers(item.route))
-        table.add_row(mark, f"routes\\[{index}]", conditions, providers, why, style=style)
+        asks, providers = escape(conditions(item.route)), escape(_providers(item.route))
+        table.add_row(mark, f"routes\\[{index}]", asks, providers, why, style=style)
     return table
-
-
-def _conditions(route: Route) -> str:
-    words = [f"prefix {', '.join(route.prefixes)}"] if route.prefixes != ("",) else []
-    words += [f"country {', '.join(sorted(route.countries))}"] if route.countries else []
-    words += [f"originator {', '.join(route.originators.patterns)}"] if route.originators else []
-    words += [f"account {', '.join(route.accounts.patterns)}"] if route.accounts else []
-    words += [str(route.hours)] if route.hours else []
-    return "; ".join(words) or "everything"
 
 
 def _providers(route: Route) -> str:
@@ -152,26 +130,26 @@ def _providers(route: Route) -> str:
     return ", ".join(route.providers) + (" (cheapest)" if route.order is Order.CHEAPEST else "")
 
 
-def _hops(hops: tuple[Hop, ...], paused: dict[str, str], parts: int) -> Table:
+def _hops(found: Way) -> Table:
     table = Table("", "provider", "why", "price", "", box=None, padding=(0, 2, 0, 0), header_style="dim")
     place = 0
-    for hop in hops:
+    for hop in found.hops:
         place += hop.carries
-        stopped = f"[yellow]stopped: {escape(paused[hop.provider])}[/]" if hop.provider in paused else ""
-        cells = (str(place) if hop.carries else "✗", escape(hop.provider), hop.why, _price(hop, parts), stopped)
+        stopped = f"[yellow]stopped: {escape(found.paused[hop.provider])}[/]" if hop.provider in found.paused else ""
+        cells = (str(place) if hop.carries else "✗", escape(hop.provider), hop.why, _price(hop, found), stopped)
         table.add_row(*cells, style="" if hop.carries else "dim")
     return table
 
 
-def _price(hop: Hop, parts: int) -> str:
+def _price(hop: Hop, found: Way) -> str:
     if hop.price is None:
         return ""
-    return str(hop.price) if parts == 1 else f"{parts} × {hop.price} = {_cost(hop, parts)}"
+    return str(hop.price) if found.parts == 1 else f"{found.parts} × {hop.price} = {found.cost(hop)}"
 
 
-def _remarks(found: Explanation, trip: Trip) -> None:
+def _remarks(found: Way) -> None:
     taken = next(item.route for item in found.judged if item.taken)
-    if not trip.key and taken.order is Order.WEIGHTED and len(taken.providers) > 1:
+    if not found.trip.key and taken.order is Order.WEIGHTED and len(taken.providers) > 1:
         console.print("[dim]Each SMS draws its own order; this is the likeliest. --job ID shows that of one.[/]")
     if not any(hop.carries for hop in found.hops):
         console.print("[red]None of them carries the channel.[/]")
@@ -180,21 +158,17 @@ def _remarks(found: Explanation, trip: Trip) -> None:
 # ── for programs ─────────────────────────────────────────────────────────────────────────────
 
 
-def _cost(hop: Hop, parts: int) -> Decimal | None:
-    return None if hop.price is None else hop.price * parts
-
-
-def _as_dict(trip: Trip, found: Explanation, paused: dict[str, str], parts: int) -> dict[str, Any]:
+def _as_dict(found: Way) -> dict[str, Any]:
     return {
-        "number": f"+{trip.destination}",
-        "country": numbers.country(trip.destination) or None,
-        "operator": numbers.operator(trip.destination) or None,
-        "at": clock(trip.at),
-        "segments": parts,
+        "number": f"+{found.trip.destination}",
+        "country": found.country or None,
+        "operator": found.operator or None,
+        "at": clock(found.trip.at),
+        "segments": found.parts,
         "routes": [
             {
                 "route": index,
-                "of_what": _conditions(item.route),
+                "of_what": conditions(item.route),
                 "taken": item.taken,
                 "matches": item.matches,
                 "why_not": item.why_not or None,
@@ -208,9 +182,10 @@ def _as_dict(trip: Trip, found: Explanation, paused: dict[str, str], parts: int)
                 "tried": hop.carries,
                 "why": hop.why,
                 "price": hop.price,
-                "cost": _cost(hop, parts),
-                "stopped": paused.get(hop.provider),
+                "cost": found.cost(hop),
+                "stopped": found.paused.get(hop.provider),
             }
             for hop in found.hops
         ],
+        "closed": found.closed,
     }

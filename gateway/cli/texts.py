@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import unicodedata
 from typing import Annotated, Any
 
 import typer
@@ -12,16 +11,14 @@ from rich.panel import Panel
 from rich.table import Table
 
 from gateway.cli.common import ConfigOption, JsonOption, all_accounts, configuration, console, print_json
-from gateway.model import Note, Operator, Submission
-from gateway.policy.composing import TextRules, compose
+from gateway.service.counting import NATIONAL, Alphabet, Counted, Culprit, count
 from gateway.service.wording import refusal_line
-from gateway.sms import cleaning
-from gateway.sms.segments import NATIONAL, Alphabet, Segmentation, limits, segment
-from gateway.sms.translit import transliterate
 from gateway.verdicts import Refused
 
 _SHOWN = 12
 """Characters to name; the rest are counted."""
+_WAYS = {"clean": "clean: [typography, emoji]"}
+"""Of an account's settings, where they are called otherwise."""
 
 
 def segments(
@@ -37,80 +34,61 @@ def segments(
         typer.echo(f"no national table {', '.join(unknown)}; one of {', '.join(NATIONAL)}", err=True)
         raise typer.Exit(64)
     body = sys.stdin.read().rstrip("\n") if text == "-" else text
-    notes: tuple[Note, ...] = ()
-    if account:
-        body, notes = _as_account(body, account, config)
-    found = segment(body, tuple(national or ()))
-    if as_json:
-        print_json(_as_json(body, found, notes))
-    else:
-        _show(body, found, notes)
-
-
-def _as_account(body: str, login: str, config: Any) -> tuple[str, tuple[Note, ...]]:
-    loaded = configuration(config)
-    known = loaded.directory.accounts.get(login) or all_accounts(loaded).directory.accounts.get(login)
-    if known is None:
-        typer.echo(f"no account {login}", err=True)
+    loaded = configuration(config) if account else None
+    if loaded is not None and not loaded.directory.knows(account):
+        loaded = all_accounts(loaded)
+    if loaded is not None and not loaded.directory.knows(account):
+        typer.echo(f"no account {account}", err=True)
         raise typer.Exit(64)
     try:
-        composed = compose(Submission("cli", "segments", Operator(login), "", (), body, ""), known.texts)
+        found = count(body, loaded, account, tuple(national or ()))
     except Refused as refused:
         typer.echo(refusal_line(refused.refusal), err=True)
         raise typer.Exit(refused.refusal.verdict.sysexit) from None
-    return composed.text, composed.notes
+    if as_json:
+        print_json(_as_json(found))
+    else:
+        _show(found)
 
 
-def _as_json(body: str, found: Segmentation, notes: tuple[Note, ...]) -> dict[str, Any]:
-    single, part = limits(found.alphabet, found.tables)
+def _as_json(found: Counted) -> dict[str, Any]:
     return {
         "alphabet": found.alphabet.value,
-        "segments": len(found.segments),
+        "segments": len(found.parts),
         "units": found.units,
-        "limits": {"single": single, "part": part},
+        "limits": {"single": found.single, "part": found.part},
+        "left": found.left,
         "tables": {"locking": found.tables.locking, "shift": found.tables.shift},
-        "parts": list(found.segments),
-        "not_in_gsm7": [{"char": c, "name": _name(c), "at": body.index(c) + 1} for c in found.culprits],
-        "changed": [{"what": note.what, **note.values} for note in notes],
-        "shorter": dict(_shorter(body, found)),
+        "parts": list(found.parts),
+        "not_in_gsm7": [{"char": c.char, "name": c.name, "at": c.at} for c in found.culprits],
+        "changed": [{"what": note.what, **note.values} for note in found.notes],
+        "shorter": {_WAYS.get(found.way, found.way): found.segments for found in found.shorter},
     }
 
 
-def _show(body: str, found: Segmentation, notes: tuple[Note, ...]) -> None:
-    count = len(found.segments)
-    single, part = limits(found.alphabet, found.tables)
-    room = single if count <= 1 else part
-    for number, piece in enumerate(found.segments, 1):
+def _show(found: Counted) -> None:
+    count = len(found.parts)
+    room = found.single if count <= 1 else found.part
+    for number, piece in enumerate(found.parts, 1):
         title = f"{number} of {count}" if count > 1 else "SMS"
         console.print(Panel(escape(piece), title=title, title_align="left", border_style="cyan"))
     what = "septets" if found.alphabet is Alphabet.GSM7 else "UTF-16 units"
     console.print(f"[bold]{found.alphabet.value}[/], [bold]{count}[/] SMS, {found.units} {what}, {room} in each")
-    for note in notes:
+    for note in found.notes:
         values = ", ".join(f"{key} {value}" for key, value in note.values.items())
         console.print(f"[yellow]changed:[/] {note.what} ({values})")
     if found.culprits:
-        console.print(_named(body, found.culprits))
-    for way, shorter in _shorter(body, found):
-        console.print(f"[green]{way}:[/] {shorter} SMS instead of {count}")
+        console.print(_named(found.culprits))
+    for way in found.shorter:
+        console.print(f"[green]{_WAYS.get(way.way, way.way)}:[/] {way.segments} SMS instead of {count}")
 
 
-def _named(body: str, culprits: str) -> Table:
+def _named(culprits: tuple[Culprit, ...]) -> Table:
     table = Table("not in GSM-7", "", "at", box=None, pad_edge=False)
-    for char in culprits[:_SHOWN]:
+    for culprit in culprits[:_SHOWN]:
+        char = culprit.char
         shown = char if char.isprintable() and not char.isspace() else " "
-        table.add_row(f"[bold red]{escape(shown)}[/]", f"U+{ord(char):04X} {_name(char)}", str(body.index(char) + 1))
+        table.add_row(f"[bold red]{escape(shown)}[/]", f"U+{ord(char):04X} {culprit.name}", str(culprit.at))
     if len(culprits) > _SHOWN:
         table.add_row("…", f"and {len(culprits) - _SHOWN} more", "")
     return table
-
-
-def _name(char: str) -> str:
-    return unicodedata.name(char, "control character").lower()
-
-
-def _shorter(body: str, found: Segmentation) -> list[tuple[str, int]]:
-    """What an account's settings could save."""
-    cleaned = cleaning.without_typography(cleaning.without_emoji(body))
-    ways = (("clean: [typography, emoji]", cleaned), ("transliterate", transliterate(cleaned, TextRules().scheme)))
-    counted = [(way, len(segment(text).segments)) for way, text in ways if text.strip()]
-    return [(way, count) for way, count in counted if count < len(found.segments)]

@@ -217,6 +217,16 @@ class Linked(Protocol):
         ...
 
 
+@runtime_checkable
+class Previewing(Protocol):
+    """A provider account that can show what it would send."""
+
+    def preview(self, attempts: Sequence[Attempt]) -> str:
+        """The request for these attempts, for people: its secrets are ``***``, numbers are in full. Sends nothing.
+        Raises ``Refused`` when it cannot be expressed."""
+        ...
+
+
 class NoAnswer(Exception):
     """The call brought no usable answer. ``sent`` says whether bytes may have left us."""
 

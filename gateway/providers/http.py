@@ -40,6 +40,7 @@ from gateway.providers import (
     StatusQuery,
     Unsupported,
 )
+from gateway.providers.web_answers import hidden
 from gateway.verdicts import Refused
 
 MAX_ANSWER_BYTES = 1_000_000
@@ -160,6 +161,13 @@ class HttpUpstream(HttpClient):
                 return [Uncertain(str(error))] * len(attempts)
             return [Deferred(Scope.ROUTE, str(error))] * len(attempts)
         return self.driver.read_submit(attempts, response)
+
+    def preview(self, attempts: Sequence[Attempt]) -> str:
+        """The request as it would go out, secrets masked. Raises ``Refused`` when it cannot be expressed."""
+        request = self.driver.submit(attempts)
+        lines = [f"{request.method} {request.url}", *(f"{name}: {value}" for name, value in request.headers.items())]
+        body = request.body.decode("utf-8", "replace")
+        return hidden("\n".join([*lines, *(["", body] if body else [])]), request.secrets)
 
     async def status(self, provider_id: str, destination: str) -> Receipt:
         """Ask what became of a message. Raises ``Unsupported``, ``NoAnswer``, ``Refused``."""

@@ -2,70 +2,153 @@
 
 from __future__ import annotations
 
-from gateway.model import Accepted, Asked, Door, Envelope, Operator, Submission
-from gateway.policy.decide import decide
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.model import (
+    Accepted,
+    Asked,
+    At,
+    Attempt,
+    Door,
+    Envelope,
+    Job,
+    NoSecret,
+    Note,
+    Operator,
+    Submission,
+    Wishes,
+)
+from gateway.policy.accounts import Account
+from gateway.providers import Previewing, Upstream
 from gateway.service.ids import queue_id
+from gateway.service.judge import decided
 from gateway.service.phonebook import Phonebook
 from gateway.settings.load import Configuration
+from gateway.sms.numbers import mask
 from gateway.spool.put import StoredMail
 from gateway.spool.store import Store
 from gateway.verdicts import CREDENTIALS_WRONG, TEXT_EMPTY, Refused
+
+MAX_DESTINATIONS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be sent."""
+
+    login: str
+    """The account's."""
+    originator: str
+    """Empty: the account's only one."""
+    numbers: tuple[str, ...]
+    """As people write them."""
+    text: str
+    at: float | None = None
+    """When, seconds since the epoch; None, or a time that is over: at once."""
+    transliterate: bool | None = None
+    """None: as the account says."""
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who sends, and through which door."""
+
+    door: Door = Door.CLI
+    who: str = ""
+    """For the trail; empty: whoever may run the command."""
+
+
+async def check(
+    configuration: Configuration,
+    draft: Draft,
+    now: float,
+    by: By = By(),
+    store: Store | None = None,
+) -> Accepted:
+    """What would be sent; the ``store`` has lists and stop-lists. Raises ``Refused`` as a mail would be, quotas aside:
+    those are reserved only by what is sent."""
+    return (await _decided(configuration, store, draft, now, by))[2]
 
 
 async def send(
     configuration: Configuration,
     store: Store,
-    login: str,
-    originator: str,
-    numbers: tuple[str, ...],
-    text: str,
+    draft: Draft,
     now: float,
+    by: By = By(),
+    wake: Callable[[Iterable[str]], None] = lambda providers: None,
 ) -> Accepted:
-    """Queue it. Raises ``Refused`` for what a mail would be refused for, quotas included."""
-    account = configuration.directory.accounts.get(login)
-    if account is None:
-        raise Refused(CREDENTIALS_WRONG)
-    if not text.strip():
-        raise Refused(TEXT_EMPTY)
-    envelope = Envelope(
-        queue_id=queue_id(now),
-        door=Door.CLI,
-        listener="cli",
-        peer="",
-        trusted=True,
-        identity=login,
-        reverse_path="",
-        recipients=(),
-        received_at=now,
-    )
-    submission = Submission(
-        dialect="cli",
-        form="send",
-        credential=Operator(login),
-        originator=originator,
-        destinations=tuple(Asked(number, number) for number in numbers),
-        text=text,
-        recipient="",
-        max_destinations=10_000,
-    )
-    account = await Phonebook(store).consult(account, submission)
-    accepted = decide(envelope, submission, account, "operator", configuration.house)
+    """Queue it, and ``wake`` its providers. Raises ``Refused`` for what a mail would be refused for, quotas too."""
+    envelope, account, accepted = await _decided(configuration, store, draft, now, by)
+    asked = (Note("door", "sent by hand", {"by": by.who}),) if by.who else ()
     put = await store.put(
         StoredMail(
             envelope=envelope,
-            dialect="cli",
-            account=login,
-            originator=originator,
+            dialect=by.door.value,
+            account=account.login,
+            originator=draft.originator or account.only_originator,
             message_id="",
             language=account.language,
             reply_to=None,
             accepted=accepted,
             refusal=None,
             dedup_key=None,
-            copy=text,
-            notes=accepted.notes,
+            copy=draft.text,
+            notes=(*asked, *accepted.notes),
         )
     )
     if put.refusal is not None:
         raise Refused(put.refusal.reason, **put.refusal.values)
+    wake({job.route[0] for job in accepted.jobs})
     return accepted
+
+
+def request(job: Job, upstreams: Mapping[str, Upstream], *, numbers: bool = False) -> str:
+    """What its first provider would be asked, without secrets; empty where that cannot be shown. Raises ``Refused``
+    where it cannot be expressed."""
+    upstream = upstreams.get(job.route[0])
+    if not isinstance(upstream, Previewing):
+        return ""
+    shown = upstream.preview([Attempt(job, job.route[0], number=1, fence=0)])
+    return shown if numbers else shown.replace(job.destination, mask(job.destination))
+
+
+async def _decided(
+    configuration: Configuration, store: Store | None, draft: Draft, now: float, by: By
+) -> tuple[Envelope, Account, Accepted]:
+    account = configuration.directory.accounts.get(draft.login)
+    if account is None:
+        raise Refused(CREDENTIALS_WRONG)
+    if not draft.text.strip():
+        raise Refused(TEXT_EMPTY)
+    envelope = Envelope(
+        queue_id=queue_id(now),
+        door=by.door,
+        listener=by.door.value,
+        peer="",
+        trusted=True,
+        identity=draft.login,
+        reverse_path="",
+        recipients=(),
+        received_at=now,
+    )
+    submission = Submission(
+        dialect=by.door.value,
+        form="send",
+        # Who has the machine may use any name; who is let into the console only what the account may.
+        credential=Operator(draft.login) if by.door is Door.CLI else NoSecret(draft.login),
+        originator=draft.originator,
+        destinations=_asked(draft.numbers),
+        text=draft.text,
+        recipient="",
+        max_destinations=MAX_DESTINATIONS,
+        wishes=Wishes(when=At(draft.at) if draft.at is not None else None, transliterate=draft.transliterate),
+    )
+    if store is not None:
+        account = await Phonebook(store).consult(account, submission)
+    return envelope, account, await decided(envelope, submission, account, "operator", configuration)
+
+
+def _asked(numbers: Sequence[str]) -> tuple[Asked, ...]:
+    return tuple(Asked(number, number) for number in numbers)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from gateway.replies.wording import auth_line, sentence, smtp_line, word
 from gateway.verdicts import MSG, REASONS, Refusal
 
-__all__ = ["auth_line", "cause", "explained", "refusal_line", "smtp_line", "verdict_of"]
+__all__ = ["auth_line", "cause", "explained", "refusal_line", "smtp_line", "verdict_of", "what_and_fix"]
 
 
 def explained(refusal: Refusal) -> str:
     """What is wrong, and how to mend it."""
     what, fix = sentence(refusal, "en")
     return f"{what}. {fix}" if fix else what
+
+
+def what_and_fix(refusal: Refusal, language: str) -> tuple[str, str]:
+    """What is wrong, and how to mend it, in ``en``, ``ru`` or ``uk``."""
+    return sentence(refusal, language)
 
 
 def refusal_line(refusal: Refusal) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from gateway.cli.app import app
-from gateway.cli.mails import _envelope, _inject
+from gateway.cli.mails import _inject
 from gateway.daemon import Daemon
 from gateway.policy.guessing import Attempt
+from gateway.service.explain import pipe_envelope
 from gateway.settings.load import load
 from gateway.smtp.session import Session
 from gateway.spool.store import Store
@@ -211,7 +213,7 @@ async def test_a_flood_of_wrong_passwords_starves_no_honest_login(tmp_path: Path
 
 async def test_a_pipe_is_no_way_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     loaded = load(write_config(tmp_path, {"defence": {"attempts": 1}}))
-    envelope = _envelope("alerts@bank.example", (SERVICE,), trusted=True, answer_by_mail=False)
+    envelope = pipe_envelope("alerts@bank.example", (SERVICE,), time.time())
     with capture_logs():
         assert await _inject(loaded, envelope, WRONG_MAIL) == 77
         assert await _inject(loaded, envelope, RIGHT_MAIL) == 75

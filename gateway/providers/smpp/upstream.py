@@ -200,6 +200,15 @@ class SmppUpstream:
             self._calls.discard(call)
             call.cancel()
 
+    def preview(self, attempts: Sequence[Attempt]) -> str:
+        """The submit_sm as they would go out. Raises ``Refused`` when one cannot be expressed."""
+        messages = written(attempts[0].job, self._settings, self._clock())
+        return "\n".join(
+            f"submit_sm source={message.source} destination={message.destination} data_coding={message.data_coding} "
+            f"octets={message.octets.hex(' ')}"
+            for message in messages
+        )
+
     async def _submit(self, job: Job) -> Outcome:
         try:
             messages = written(job, self._settings, self._clock())
