@@ -78,6 +78,7 @@ log = structlog.get_logger()
 
 BEAT_S = 3.0
 QUIRKS_S = 10.0
+REJECTIONS_S = 2.0
 LOOK_S = 1.0
 REMEMBER_S = 2.0
 EXPIRE_S = 5.0
@@ -139,6 +140,7 @@ class Daemon:
         self._run(keeper.every(LOOK_S, "accounts", self.roster.look))
         self._run(keeper.every(REMEMBER_S, "epoch", self._memory.advance))
         self._run(keeper.every(QUIRKS_S, "quirks", self.intake.quirks.write))
+        self._run(keeper.every(REJECTIONS_S, "rejections", self.intake.rejections.write))
         self._run(keeper.every(EXPIRE_S, "expiry", lambda: upkeep.expire(self.store, time.time())))
         self._run(keeper.every(PRUNE_S, "retention", lambda: upkeep.prune(self.store, time.time(), retention)))
         self._run(keeper.every(STORMS_S, "storms", self._tell_of_storms))
@@ -379,6 +381,7 @@ class Daemon:
         self._credentials.close()
         with suppress(Exception):  # the store may be away; the others find out
             await self.intake.quirks.write()
+            await self.intake.rejections.write()
             await self._presence.end()
         await self.store.close()
         log.info("gateway.stopped")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,8 +30,9 @@ from gateway.model import Accepted, Envelope, Job
 from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
 from gateway.service.explain import Arrival, Explained, NoListener, NoRecipient, Part, explain, pipe_envelope
-from gateway.service.intake import Intake
+from gateway.service.intake import Answer, Intake
 from gateway.service.phonebook import Phonebook
+from gateway.service.rejections import At
 from gateway.service.roster import whole
 from gateway.service.wording import explained, refusal_line
 from gateway.settings.load import Configuration
@@ -141,12 +144,23 @@ def inject(
     raise typer.Exit(code)
 
 
+async def _note_refusal(intake: Intake, envelope: Envelope, answer: Answer) -> None:
+    """For the operator. The MTA hears the refusal, whether or not it can be noted."""
+    assert answer.refusal is not None
+    at = At(envelope.listener, "", True, sender=envelope.reverse_path, recipients=envelope.recipients)
+    intake.rejections.refused(answer.refusal, replace(at, account=answer.account), answer.line)
+    with suppress(Exception):
+        await intake.rejections.write()
+
+
 async def _inject(loaded: Any, envelope: Envelope, raw: bytes) -> int:
     try:
         async with store_of(loaded) as store:
             intake = Intake(await whole(loaded, store), store, Credentials())
             await store.read(intake.bans.follow)
             answer = await intake.accept(envelope, raw)
+            if answer.refusal is not None:
+                await _note_refusal(intake, envelope, answer)
     except Exception as error:
         typer.echo(f"4.3.0 temporary fault: {type(error).__name__}")
         return EX_TEMPFAIL

@@ -23,6 +23,7 @@ from gateway.service.ids import queue_id
 from gateway.service.judge import Case, dialect_of, judge, recipient_refusal
 from gateway.service.phonebook import Phonebook
 from gateway.service.quirks import QuirkBook
+from gateway.service.rejections import RejectionBook
 from gateway.settings.load import Configuration
 from gateway.sms.originator import is_wellformed
 from gateway.spool.engine import cause, is_full
@@ -44,6 +45,8 @@ class Answer:
     duplicate: bool = False
     to_confirm: bool = False
     """Nothing but the 250 tells this mail from one that is sent again: say ``confirm`` when the client has it."""
+    account: str | None = None
+    """Which the refused mail named, if there is one of that name."""
 
     @property
     def line(self) -> str:
@@ -91,6 +94,7 @@ class Intake:
         self.bans = Bans(store, lambda: self.configuration, clock)
         self._full = False
         self.quirks = QuirkBook(store, clock)
+        self.rejections = RejectionBook(store, self._is_near, clock)
         self._confirming: set[asyncio.Task[None]] = set()
 
     @property
@@ -106,19 +110,18 @@ class Intake:
         """For a mail that is about to come in."""
         return queue_id(self._clock())
 
-    def refusal_at_rcpt(self, recipient: str, *, early: bool) -> str | None:
-        """The SMTP reply that refuses this recipient; None when the address is ours. No open relay: step 3."""
-        refusal = recipient_refusal(recipient, self.configuration, early=early)
-        return smtp_line(refusal) if refusal else None
+    def refusal_at_rcpt(self, recipient: str, *, early: bool) -> Refusal | None:
+        """Why this recipient is refused; None when the address is ours. No open relay: step 3."""
+        return recipient_refusal(recipient, self.configuration, early=early)
 
-    def refusal_for_want_of_room(self, size: int) -> str | None:
-        """The SMTP reply to a MAIL of that many bytes when the disk is nearly full; half as much again, as Postfix."""
+    def refusal_for_want_of_room(self, size: int) -> Refusal | None:
+        """Why a MAIL of that many bytes is refused when the disk is nearly full; half as much again, as Postfix."""
         was_full, self._full = self._full, not self._store.database.has_room(size + size // 2)
         if not self._full:
             return None
         if not was_full:
             log.error("store.nearly_full", alert=True)
-        return smtp_line(Refusal(STORE_FULL))
+        return Refusal(STORE_FULL)
 
     def knows(self, login: str) -> bool:
         """Whether there is an account of that login."""
@@ -185,7 +188,7 @@ class Intake:
         if refusal is not None and not (envelope.answer_by_mail and answer_to and refusal.verdict.kind is Kind.REFUSE):
             _log_refused(case, refusal, "dialogue")
             counts.mail(case, refusal)
-            return Answer(envelope.queue_id, refusal)
+            return Answer(envelope.queue_id, refusal, account=_login(case))
         try:
             put = await self._store.put(self._stored(case, raw, answer_to))
         except Exception as error:
@@ -211,7 +214,7 @@ class Intake:
         counts.mail(case, put.refusal or case.refusal, duplicate=put.duplicate)
         if put.refusal is not None:
             _log_refused(case, put.refusal, "dialogue")
-            return Answer(put.queue_id, put.refusal)
+            return Answer(put.queue_id, put.refusal, account=_login(case))
         for alert in put.alerts:
             log.warning(alert.event, alert=True, **alert.values)
         if put.duplicate:
@@ -250,6 +253,10 @@ class Intake:
         silent = why_silent(case.envelope, automatic, case.answerable, self._is_ours)
         return None if silent else case.envelope.reverse_path
 
+    def _is_near(self, address: str) -> bool:
+        """Meant for us, though perhaps misspelt."""
+        return address.rpartition("@")[2].lower() in self.configuration.domains
+
     def _is_ours(self, address: str) -> bool:
         replies = self.configuration.settings.replies
         is_sender = replies is not None and address.lower() == replies.sender.lower()
@@ -263,7 +270,7 @@ class Intake:
         return StoredMail(
             envelope=envelope,
             dialect=case.dialect.name if case.dialect else "",
-            account=case.account.login if case.account else None,  # what is no login of ours may be a password
+            account=_login(case),
             originator=_originator(case),
             message_id=_message_id(case),
             language=case.language or (replies.language if replies else "en"),
@@ -275,6 +282,11 @@ class Intake:
             copy=_copy(case),
             notes=case.notes,
         )
+
+
+def _login(case: Case) -> str | None:
+    """What is no login of ours may be a password."""
+    return case.account.login if case.account else None
 
 
 def _nothing_left(accepted: Accepted | None) -> Refusal | None:

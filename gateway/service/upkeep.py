@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from gateway.settings.schema import RetentionSettings
-from gateway.spool import balances, bans, levels, people, quirks, receipts, recovery, retention, tallies
+from gateway.spool import balances, bans, levels, people, quirks, receipts, recovery, rejections, retention, tallies
 from gateway.spool.store import Store
 from gateway.verdicts import VALIDITY_PASSED, Refusal
 
@@ -28,6 +28,7 @@ async def prune(store: Store, now: float, keep: RetentionSettings) -> None:
         if total:
             log.info("store.pruned", what=what, count=total)
     await store.write(lambda connection: quirks.forget(connection, now - keep.records))
+    await store.write(lambda connection: rejections.forget(connection, now - keep.rejections))
     await store.write(lambda connection: retention.forget_counters(connection, now))
     await store.write(lambda connection: tallies.forget(connection, now, keep.records, keep.figures))
     await store.write(lambda connection: balances.forget(connection, now - keep.figures))

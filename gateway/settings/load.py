@@ -148,6 +148,12 @@ class Configuration:
         return only.pop() if len(only) == 1 else ""
 
     @property
+    def domains(self) -> frozenset[str]:
+        """Of all addresses that are ours."""
+        services = {one.rpartition("@")[2] for dialect in self.dialects for one in getattr(dialect, "addresses", ())}
+        return frozenset(services.union(*(getattr(dialect, "domains", ()) for dialect in self.dialects)))
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What is right and yet dangerous, in words."""
         old = tuple(

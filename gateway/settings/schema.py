@@ -489,6 +489,9 @@ class RetentionSettings(Strict):
     figures: Seconds = Field(
         3 * 365 * 86400.0, description="The counts of the reports, by day, account and provider; and balances."
     )
+    rejections: Seconds = Field(
+        30 * 86400.0, description="Who was turned away at the doors; never more than 10,000 entries."
+    )
 
 
 class ConsoleTlsSettings(Strict):

@@ -73,7 +73,8 @@ class AuthConnection(Connection):
         try:
             proven = await intake.login_by_digest(login, asked, digest, self._peer, trusted=self._trusted)
         except Refused as refused:
-            raise No(auth_line(refused.refusal)) from None
+            self._turned_away(refused.refusal, auth_line(refused.refusal), account=self._known(login))
+            raise No(auth_line(refused.refusal), door=None) from None
         self._conclude(login, proven, "CRAM-MD5")
 
     async def challenge_auth(
@@ -88,7 +89,7 @@ class AuthConnection(Connection):
             await self._skip_line()
             raise No("500 5.5.6 line too long") from None
         if line == b"*":
-            raise No("501 5.7.0 cancelled")
+            raise No("501 5.7.0 cancelled", door=None)
         if self._lenient and b" " in line:
             self._quirk(Quirk.AUTH_BASE64)
             line = line.replace(b" ", b"")
@@ -111,8 +112,13 @@ class AuthConnection(Connection):
         except UnicodeDecodeError:
             proven, login = False, "?"
         except Refused as refused:
-            raise No(auth_line(refused.refusal)) from None
+            self._turned_away(refused.refusal, auth_line(refused.refusal), account=self._known(login))
+            raise No(auth_line(refused.refusal), door=None) from None
         self._conclude(login, proven, mechanism)
+
+    def _known(self, login: str) -> str | None:
+        """What is no login of ours may be a password."""
+        return login if self._terms.intake.knows(login) else None
 
     def _conclude(self, login: str, proven: bool, mechanism: str) -> None:
         if proven:
@@ -122,7 +128,8 @@ class AuthConnection(Connection):
         self._auth_failures += 1
         metrics.smtp_auth_failures[mechanism].inc()
         log.warning("smtp.login_failed", listener=self._settings.name, peer=self._peer)
-        self._reply(auth_line(Refusal(CREDENTIALS_WRONG)))
+        self._reply(reply := auth_line(Refusal(CREDENTIALS_WRONG)))
+        self._turned_away(Refusal(CREDENTIALS_WRONG), reply, account=self._known(login))
         if self._auth_failures >= MAX_AUTH_FAILURES:
             self._reply("421 4.7.0 too many errors")
             raise Goodbye

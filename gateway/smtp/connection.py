@@ -20,10 +20,13 @@ from gateway import metrics
 from gateway.policy.accounts import in_networks
 from gateway.service.intake import Intake
 from gateway.service.quirks import Quirk
+from gateway.service.rejections import At, Door, Spoken
+from gateway.service.wording import smtp_line
 from gateway.settings.schema import ListenerSettings
 from gateway.smtp import first_bytes
 from gateway.smtp.early import first_words
 from gateway.smtp.limits import ABORT_AFTER_S, Budget, Connections
+from gateway.verdicts import Refusal
 
 log = structlog.get_logger()
 
@@ -66,10 +69,20 @@ class No(Exception):
     it try the same for days.
     """
 
-    def __init__(self, reply: str, *, counts: bool = True, recipient: str | None = None) -> None:
-        super().__init__(reply)
+    def __init__(
+        self,
+        reply: str | Refusal,
+        *,
+        counts: bool = True,
+        recipient: str | None = None,
+        door: Door | None = Door.NOT_SMTP,
+    ) -> None:
+        """``door``: as what it is kept for the operator; None: it is nobody's fault."""
+        super().__init__(reply if isinstance(reply, str) else smtp_line(reply))
         self.counts = counts
         self.recipient = recipient
+        self.refusal = None if isinstance(reply, str) else reply
+        self.door = door
 
 
 class Connection(SMTP):
@@ -114,6 +127,7 @@ class Connection(SMTP):
         self._unconfirmed = ""
         """Queue id of a mail of whose 250 the client has not shown yet that it came through."""
         self._out = bytearray()
+        self._spoken = Spoken()
 
     @property
     def _lenient(self) -> bool:
@@ -125,6 +139,26 @@ class Connection(SMTP):
         if self._trusted and quirk not in self._quirks:
             self._quirks.append(quirk)
             self._count(quirk)
+
+    def _at(self, recipient: str | None, account: str | None) -> At:
+        """How far the client has come. ``recipient``: the one that is refused."""
+        return At(self._settings.name, self._peer, self._trusted, tls=self._tls, account=account)
+
+    def _turned_away(
+        self,
+        why: Door | Refusal,
+        reply: str = "",
+        *,
+        recipient: str | None = None,
+        account: str | None = None,
+        detail: str = "",
+    ) -> None:
+        """For the operator, who may have to mend it."""
+        book, at = self._terms.intake.rejections, self._at(recipient, account)
+        if isinstance(why, Refusal):
+            book.refused(why, at, reply, self._spoken)
+        else:
+            book.note(why.value, at, reply, self._spoken, {"why": detail} if detail else None)
 
     def _count(self, quirk: Quirk) -> None:
         client = self._peer if self._trusted else None
@@ -159,13 +193,15 @@ class Connection(SMTP):
         self._trusted = self._terms.is_local or in_networks(self._peer, self._settings.trust)
         if not self._trusted and self._terms.intake.bans.bars(self._peer):
             refusal = "421 4.7.0 too many wrong passwords from your network, try again later"
-            reason = "banned"
+            reason, door = "banned", Door.SHUT_OUT
         else:
-            refusal = self._terms.connections.admit(self, self._peer)
+            refusal, door = self._terms.connections.admit(self, self._peer), Door.CROWDED
             reason = "stopping" if self._terms.connections.closed else "too many connections"
         name = self._settings.name
         if refusal:
             metrics.smtp_sessions_rejected[name, reason].inc()
+            if reason != "stopping":
+                self._turned_away(door, refusal)
             log.warning("smtp.not_admitted", listener=name, peer=self._peer, reply=refusal)
         else:
             metrics.smtp_connections[name].inc()
@@ -179,7 +215,9 @@ class Connection(SMTP):
             if first_bytes.is_tls(data):
                 self._not_smtp("TLS", Quirk.TLS_ON_SMTP)
                 has_starttls = self._terms.tls is not None and not self._tls
-                self._say_goodbye(first_bytes.SAY_STARTTLS if has_starttls else first_bytes.SAY_TLS)
+                reply = first_bytes.SAY_STARTTLS if has_starttls else first_bytes.SAY_TLS
+                self._turned_away(Door.TLS_FIRST, reply)
+                self._say_goodbye(reply)
                 return
         asyncio.StreamReaderProtocol.data_received(self, data)
 
@@ -216,7 +254,8 @@ class Connection(SMTP):
         if ssl_object is None or ssl_object.version() not in _OLD_TLS:
             return
         if not self._lenient:
-            self._reply("421 4.7.0 this TLS is too old, use 1.2 or newer")
+            self._reply(reply := "421 4.7.0 this TLS is too old, use 1.2 or newer")
+            self._turned_away(Door.TLS_OLD, reply)
             raise Goodbye
         self._quirk(Quirk.TLS_OLD)
 
@@ -229,6 +268,7 @@ class Connection(SMTP):
         except OSError as error:
             why = first_bytes.why_no_handshake(error)[1]
             log.info("smtp.no_handshake", listener=self._settings.name, peer=self._peer, why=why)
+            self._turned_away(Door.NO_HANDSHAKE, detail=why)
             raise
         finally:
             self._in_handshake = False
@@ -321,15 +361,19 @@ class Connection(SMTP):
         if words.split(b" ")[0].decode("latin-1") in first_bytes.HTTP_METHODS:
             self._not_smtp("HTTP", Quirk.HTTP_ON_SMTP)
             self._reply(first_bytes.SAY_HTTP)
+            self._turned_away(Door.HTTP, first_bytes.SAY_HTTP)
             raise Goodbye
         metrics.smtp_sessions_rejected[self._settings.name, "early talk"].inc()
         log.warning("smtp.early_talk", listener=self._settings.name, peer=self._peer)
-        self._reply("554 5.5.0 wait for the greeting")
+        self._reply(reply := "554 5.5.0 wait for the greeting")
+        self._turned_away(Door.EARLY, reply)
         raise Goodbye
 
     def _refused(self, no: No) -> None:
         self._errors += no.counts
         self._reply(str(no))
+        if why := no.refusal or no.door:
+            self._turned_away(why, str(no), recipient=no.recipient)
         log.info("smtp.refused", listener=self._settings.name, peer=self._peer, reply=str(no), recipient=no.recipient)
 
     async def _read_line(self) -> str:
@@ -358,12 +402,14 @@ class Connection(SMTP):
         if b"\r" in line or b"\0" in line:
             raise No("500 5.5.2 control character in a command")
         try:
-            return line.decode("utf-8")
+            text = line.decode("utf-8")
         except UnicodeDecodeError:
             if not self._lenient:
                 raise No("500 5.5.2 not UTF-8") from None
             self._quirk(Quirk.EIGHT_BIT)
-            return line.decode("cp1251", "replace")
+            text = line.decode("cp1251", "replace")
+        self._spoken.client(text)
+        return text
 
     async def _next_line(self) -> bytes:
         """With its end. A base64 library's LF, before the CRLF that ends the line, makes no second one."""
@@ -392,6 +438,7 @@ class Connection(SMTP):
     def _reply(self, line: str) -> None:
         """One line, held back until the client waits for it: pipelined commands get their answers at once."""
         self._out += line.encode("ascii", "replace") + b"\r\n"
+        self._spoken.server(line)
 
     async def _flush(self) -> None:
         if self._out:

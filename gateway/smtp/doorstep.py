@@ -17,6 +17,7 @@ import structlog
 from gateway import metrics
 from gateway.policy.accounts import in_networks
 from gateway.service.quirks import Quirk
+from gateway.service.rejections import At, Door
 from gateway.smtp import first_bytes
 from gateway.smtp.connection import Terms
 
@@ -89,8 +90,17 @@ class Doorstep:
         looks_like, why = first_bytes.why_no_handshake(error)
         if not looks_like:
             log.info("smtp.no_handshake", listener=settings.name, peer=peer, why=why)
+            self._note(Door.NO_HANDSHAKE, peer, why)
             return
         metrics.smtp_sessions_rejected[settings.name, "not smtp"].inc()
         log.info("smtp.not_smtp", listener=settings.name, peer=peer, looks_like=looks_like)
-        client = peer if self._terms.is_local or in_networks(peer, settings.trust) else None
+        client = peer if self._is_trusted(peer) else None
         self._terms.intake.quirks.note(Quirk.SMTP_ON_TLS, client=client, listener=settings.name)
+        self._note(Door.NO_TLS, peer, looks_like)
+
+    def _is_trusted(self, peer: str) -> bool:
+        return self._terms.is_local or in_networks(peer, self._terms.settings.trust)
+
+    def _note(self, door: Door, peer: str, why: str) -> None:
+        at = At(self._terms.settings.name, peer, self._is_trusted(peer))
+        self._terms.intake.rejections.note(door.value, at, values={"why": why})

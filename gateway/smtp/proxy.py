@@ -99,12 +99,15 @@ class ProxiedServer:
         settings: ListenerSettings,
         session: Callable[[str], asyncio.Protocol],
         implicit: Encryption | None,
+        refused: Callable[[str, str], None],
     ) -> None:
+        """``refused``: told the proxy's address, and why."""
         self.sockets = [bound]
         self._bound = bound
         self._settings = settings
         self._session = session
         self._implicit = implicit
+        self._refused = refused
         self._arriving: set[asyncio.Task[None]] = set()
         self._accepting = asyncio.create_task(self._accept())
 
@@ -141,7 +144,9 @@ class ProxiedServer:
             is_taken = True
             await self._hand_over(fresh, client)
         except (BadHeader, TimeoutError) as error:
-            log.warning("smtp.proxy_refused", listener=self._settings.name, proxy=proxy, why=str(error) or "too slow")
+            why = str(error) or "too slow"
+            log.warning("smtp.proxy_refused", listener=self._settings.name, proxy=proxy, why=why)
+            self._refused(proxy, why)
         except OSError:  # gone, or no TLS
             log.debug("smtp.proxy_gone", listener=self._settings.name, proxy=proxy)
         finally:

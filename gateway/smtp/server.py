@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.service.intake import Intake
+from gateway.service.rejections import At, Door
 from gateway.settings.schema import ListenerSettings, host_and_port
 from gateway.smtp.connection import Connection, Terms
 from gateway.smtp.doorstep import HANDSHAKE_S, Doorstep
@@ -56,12 +57,16 @@ class Listener:
         encryption = Encryption(implicit, min(HANDSHAKE_S, self.settings.command_timeout)) if implicit else None
         for one in bound if bound is not None else bind(self.settings):
             if self.settings.proxy_protocol:
-                self._servers.append(ProxiedServer(one, self.settings, session, encryption))
+                self._servers.append(ProxiedServer(one, self.settings, session, encryption, self._no_proxy))
             elif implicit is not None:
                 self._servers.append(Doorstep(one, self._terms, session))
             else:
                 self._servers.append(await serve(session, sock=one, backlog=BACKLOG))
         self._sweeper = asyncio.create_task(self._sweep())
+
+    def _no_proxy(self, proxy: str, why: str) -> None:
+        at = At(self.settings.name, proxy)
+        self._terms.intake.rejections.note(Door.NO_PROXY.value, at, values={"why": why})
 
     @property
     def is_open(self) -> bool:

@@ -11,9 +11,11 @@ from typing import ClassVar
 
 import structlog
 
-from gateway.model import Door, Dsn, Envelope
+from gateway.model import Door as Way
+from gateway.model import Dsn, Envelope
 from gateway.service.intake import Answer
 from gateway.service.quirks import WORDS, Quirk
+from gateway.service.rejections import At, Door
 from gateway.smtp import address, first_bytes, xclient
 from gateway.smtp.auth import AuthConnection
 from gateway.smtp.connection import Goodbye, No, Terms
@@ -51,6 +53,18 @@ class Session(AuthConnection):
         if self._quirks:
             self._quirks = [quirk for quirk in self._quirks if quirk in _LASTING]
 
+    def _at(self, recipient: str | None, account: str | None) -> At:
+        return At(
+            listener=self._settings.name,
+            peer=self._peer,
+            trusted=self._trusted,
+            helo=self._helo,
+            tls=self._tls,
+            sender=self._reverse_path or "",
+            recipients=(recipient,) if recipient is not None else tuple(self._recipients),
+            account=account or self._identity,
+        )
+
     async def _command(self, line: str) -> None:
         verb, _, argument = line.partition(" ")
         method = self._methods.get(verb.upper())
@@ -60,6 +74,7 @@ class Session(AuthConnection):
         if verb in first_bytes.HTTP_METHODS:  # a page that a browser was made to send: none of its body
             self._not_smtp("HTTP", Quirk.HTTP_ON_SMTP)
             self._reply(first_bytes.SAY_HTTP)
+            self._turned_away(Door.HTTP, first_bytes.SAY_HTTP)
             raise Goodbye
         raise No("500 5.5.1 command not recognized")
 
@@ -143,7 +158,8 @@ class Session(AuthConnection):
         if self._reader._buffer:  # type: ignore[attr-defined]
             # Whoever sits in between has added commands that would run as the client's (CVE-2024-34083).
             log.warning("smtp.injection", listener=self._settings.name, peer=self._peer)
-            self._reply("503 5.5.1 nothing may follow STARTTLS in clear")
+            self._reply(reply := "503 5.5.1 nothing may follow STARTTLS in clear")
+            self._turned_away(Door.INJECTION, reply)
             raise Goodbye
         assert self._terms.tls is not None
         self._reply("220 2.0.0 go ahead")
@@ -155,7 +171,7 @@ class Session(AuthConnection):
 
     async def _mail(self, argument: str) -> None:
         if self._must_starttls:
-            raise No("530 5.7.0 Must issue a STARTTLS command first")
+            raise No("530 5.7.0 Must issue a STARTTLS command first", door=Door.STARTTLS_NEEDED)
         if not self._helo:
             self._unannounced(Quirk.HELO_MISSING)
         if self._reverse_path is not None:
@@ -163,7 +179,7 @@ class Session(AuthConnection):
         path = self._path(argument, "FROM", _MAIL_PARAMETERS)
         size = path.parameters.get("SIZE", "")
         if size.isdigit() and int(size[:20]) > self._settings.max_message_bytes:
-            raise No(f"552 5.3.4 LIMIT more than {self._settings.max_message_bytes} bytes")
+            raise No(f"552 5.3.4 LIMIT more than {self._settings.max_message_bytes} bytes", door=Door.TOO_LARGE)
         if full := self._terms.intake.refusal_for_want_of_room(self._settings.max_message_bytes):
             raise No(full, counts=False)
         self._utf8 = "SMTPUTF8" in path.parameters
@@ -207,13 +223,13 @@ class Session(AuthConnection):
         if not path.address or not (path.address.isascii() or self._utf8):
             raise No("553 5.1.3 that is no address")
         if len(self._recipients) + before >= self._settings.max_recipients:
-            raise No("452 4.5.3 too many recipients", counts=False)
+            raise No("452 4.5.3 too many recipients", counts=False, door=None)
         intake, early = self._terms.intake, not (self._settings.answers_by_mail and self._trusted)
         if refusal := intake.refusal_at_rcpt(path.address, early=early):
             raise No(refusal, counts=not self._trusted, recipient=path.address)
         others = self._recipients[:1] or ([first.address] if first is not None else [])
         if others and intake.dialect_name(path.address) != intake.dialect_name(others[0]):
-            raise No("452 4.5.3 not together with the recipients before; send it separately", counts=False)
+            raise No("452 4.5.3 not together with the recipients before; send it separately", counts=False, door=None)
         return path
 
     def _completed(self, path: address.Path) -> address.Path:
@@ -252,7 +268,7 @@ class Session(AuthConnection):
         if argument or not self._recipients or self._reverse_path is None:
             raise No("501 5.5.4 no argument, please" if argument else "503 5.5.1 say RCPT first")
         if self._lf_only and not self._lenient:  # it would wait for ever for an end that we must not see
-            raise No("550 5.5.2 FORMAT end your lines in CRLF")
+            raise No("550 5.5.2 FORMAT end your lines in CRLF", door=Door.LF_ONLY)
         self._reply("354 end with <CRLF>.<CRLF>")
         await self._flush()
         began, timeout_s = self.loop.time(), self._settings.data_timeout
@@ -279,20 +295,23 @@ class Session(AuthConnection):
                 fits=fits,
             )
         except TooLarge as error:
-            self._answer_all(f"552 5.3.4 LIMIT more than {self._settings.max_message_bytes} bytes")
+            self._answer_all(reply := f"552 5.3.4 LIMIT more than {self._settings.max_message_bytes} bytes")
+            self._turned_away(Door.TOO_LARGE, reply)
             if not error.ended:
                 raise Goodbye from None
             return None
         except Crowded:
             log.warning("smtp.crowded", listener=self._settings.name, peer=self._peer)
-            self._reply("421 4.3.1 BUSY too much mail at one time, try again later")
+            self._reply(reply := "421 4.3.1 BUSY too much mail at one time, try again later")
+            self._turned_away(Door.BUSY, reply)
             raise Goodbye from None
         if self._lf_only:
             self._quirk(Quirk.LF_END)
         if has_bare_line_ends(raw):
             if not self._trusted and self._identity is None:  # nothing between them and us that could be deceived
                 log.warning("smtp.bare_line_end", listener=self._settings.name, peer=self._peer)
-                self._reply("550 5.6.0 FORMAT a bare CR or LF in the mail")
+                self._reply(reply := "550 5.6.0 FORMAT a bare CR or LF in the mail")
+                self._turned_away(Door.BARE_LINE_END, reply)
                 raise Goodbye
             if self._lf_only:
                 return unstuffed(normalised(raw))
@@ -314,6 +333,8 @@ class Session(AuthConnection):
         self._unconfirmed = answer.queue_id if answer.to_confirm else ""
 
     def _answer(self, answer: Answer) -> None:
+        if answer.refusal is not None:
+            self._turned_away(answer.refusal, answer.line, account=answer.account)
         lines = [answer.line_for(recipient) for recipient in self._recipients] if self._is_lmtp else [answer.line]
         for line in lines:
             self._reply(line)
@@ -326,7 +347,7 @@ class Session(AuthConnection):
         intake = self._terms.intake
         return Envelope(
             queue_id=intake.new_queue_id(),
-            door=Door.LMTP if self._is_lmtp else Door.SMTP,
+            door=Way.LMTP if self._is_lmtp else Way.SMTP,
             listener=self._settings.name,
             peer=self._peer,
             trusted=self._trusted,
@@ -364,9 +385,9 @@ class Session(AuthConnection):
 
     async def _auth(self, argument: str) -> None:
         if self._must_starttls:
-            raise No("530 5.7.0 Must issue a STARTTLS command first")
+            raise No("530 5.7.0 Must issue a STARTTLS command first", door=Door.STARTTLS_NEEDED)
         if not self._may_auth:
-            raise No("538 5.7.11 encryption required")
+            raise No("538 5.7.11 encryption required", door=Door.AUTH_IN_CLEAR)
         if not self._extended:
             self._unannounced(Quirk.AUTH_EARLY)
         if self._identity is not None or self._reverse_path is not None:

@@ -35,10 +35,10 @@ OPEN = "state IN ('queued', 'submitting', 'held', 'uncertain')"
 PENDING = "state = 'pending'"
 WITH_TEXT = "text IS NOT NULL"
 WITH_COPY = "copy IS NOT NULL"
+REFUSED = "reason IS NOT NULL"
 ASKABLE = "poll_at IS NOT NULL"
 TAKEN = "state = 'pending' AND owner IS NOT NULL"
 SEARCHED = ("account", "destination", "originator", "provider", "state")
-REFUSED = "reason IS NOT NULL"
 OPEN_REPORT = "state = 'pending' AND message IS NULL"
 
 _OptionalJSON = JSON(none_as_null=True)
@@ -381,6 +381,30 @@ balances = Table(
     Column("currency", String, nullable=False, server_default=""),
     Column("why", Text, nullable=False, server_default=""),  # there is no amount
 )
+
+rejections = Table(
+    "rejections",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("key", LargeBinary, nullable=False, unique=True),  # equal for what is counted together
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("listener", String, nullable=False),
+    Column("peer", String, nullable=False),
+    Column("trusted", Boolean, nullable=False),
+    Column("helo", String, nullable=False),
+    Column("tls", Boolean, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("values", JSON, nullable=False),
+    Column("reply", String, nullable=False),
+    Column("sender", String, nullable=False),
+    Column("recipients", JSON, nullable=False),  # masked
+    Column("account", String),
+    Column("dialogue", JSON, nullable=False),  # of the first one, masked
+    Index("rejections_last", "last_at", "id"),
+)
+"""What was turned away at the doors before a mail was stored."""
 
 epoch = Table(
     "epoch",

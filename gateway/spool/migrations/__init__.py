@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, select, table
 from sqlalchemy import column as sql_column
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest revision in ``versions``; a test compares."""
 
 
