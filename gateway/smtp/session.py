@@ -322,6 +322,7 @@ class Session(AuthConnection):
     async def _hand_over(self, content: bytes) -> None:
         """Until the store has it, or has not. A client that leaves meanwhile stops nothing."""
         self.deadline = math.inf
+        self._spoken.note(f"C: ({len(content)} bytes of mail)")
         envelope = self._envelope()
         try:
             answer = await asyncio.shield(self._terms.intake.accept(envelope, content))
@@ -333,11 +334,11 @@ class Session(AuthConnection):
         self._unconfirmed = answer.queue_id if answer.to_confirm else ""
 
     def _answer(self, answer: Answer) -> None:
-        if answer.refusal is not None:
-            self._turned_away(answer.refusal, answer.line, account=answer.account)
         lines = [answer.line_for(recipient) for recipient in self._recipients] if self._is_lmtp else [answer.line]
         for line in lines:
             self._reply(line)
+        if answer.refusal is not None:
+            self._turned_away(answer.refusal, answer.line, account=answer.account)
 
     def _answer_all(self, line: str) -> None:
         for _ in self._recipients if self._is_lmtp else "1":
