@@ -43,6 +43,7 @@ from gateway.service.heartbeats import Heartbeats
 from gateway.service.intake import Intake
 from gateway.service.mailroom import Mailroom
 from gateway.service.memory import Memory
+from gateway.service.messages import Messages
 from gateway.service.people import People
 from gateway.service.post import Post
 from gateway.service.presence import Presence, bury_all
@@ -269,6 +270,7 @@ class Daemon:
             desk=Desk(self.store),
             feed=self._feed,
             intake=self.intake,
+            messages=Messages(self.store),
             switch=self._switch,
             figures=self.figures,
             providers=self.providers,

@@ -84,6 +84,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Together(LoadScopeScheduling):  # type: ignore[misc]  # untyped
         def _split_scope(self, nodeid: str) -> str:
             path = Path(nodeid.partition("::")[0])
-            return path.stem if path.stem in {"test_faults", "test_database", "test_queries"} else nodeid
+            return path.stem if path.stem in {"test_faults", "test_database", "test_queries", "test_search"} else nodeid
 
     return Together(config, log)

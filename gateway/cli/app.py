@@ -14,6 +14,7 @@ from gateway.cli import (
     heartbeats,
     lists,
     mails,
+    messages,
     people,
     privacy,
     providers,
@@ -68,6 +69,8 @@ app.command()(switch.resume)
 app.command()(privacy.export)
 app.command()(privacy.erase)
 app.command()(privacy.audit)
+app.command()(messages.mailq)
+app.command()(queue.trace)
 app.add_typer(queue.app, name="queue")
 app.add_typer(heartbeats.app, name="heartbeat")
 app.add_typer(providers.app, name="provider")

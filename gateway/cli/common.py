@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import pwd
-import re
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,7 +20,6 @@ from rich.markup import escape
 from gateway.model import Note
 from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration, load
-from gateway.sms.numbers import mask
 
 if TYPE_CHECKING:
     from gateway.settings.schema import GatewaySettings
@@ -124,11 +122,6 @@ def operator() -> str:
     except KeyError:
         user = str(os.getuid())
     return os.environ.get("SUDO_USER") or user
-
-
-def masked_address(address: str) -> str:
-    """Numbers in it are masked."""
-    return re.sub(r"\+?\d[\d().\-]{5,}\d", lambda found: mask(found[0]), address)
 
 
 def clock(at: float | None) -> str:

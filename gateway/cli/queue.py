@@ -10,43 +10,34 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli import switch
 from gateway.cli.common import (
     ConfigOption,
     JsonOption,
     NumbersOption,
-    ago,
     clock,
     configuration,
     console,
-    masked_address,
     note_words,
     operator,
     print_json,
     store_of,
 )
+from gateway.cli.messages import list_jobs, state_words, understood
 from gateway.lifecycle import Event, State
+from gateway.model import Note
 from gateway.service.desk import Desk, JobRow, Story, Words
+from gateway.service.messages import Messages
+from gateway.service.story import in_order
 from gateway.service.switch import Scope, Switch
-from gateway.sms.numbers import mask
+from gateway.sms.numbers import mask, masked
 
 app = typer.Typer(help="Jobs: SMS that wait, are under way, are done.", no_args_is_help=True)
+app.command("list")(list_jobs)
 
-_COLOURS = {
-    State.QUEUED: "cyan",
-    State.SUBMITTING: "cyan",
-    State.SUBMITTED: "green",
-    State.DELIVERED: "bold green",
-    State.HELD: "yellow",
-    State.UNCERTAIN: "bold yellow",
-    State.CANCELLED: "dim",
-}
-Ids = Annotated[list[str], typer.Argument(help="Job ids, as in queue list.")]
+QueryOption = Annotated[
+    str | None, typer.Option("--query", help="Instead of ids: all that this finds, as far as its state allows it.")
+]
 OptionalIds = Annotated[list[str] | None, typer.Argument(help="Job ids, as in queue list.")]
-
-
-def _state(state: State) -> str:
-    return f"[{_COLOURS.get(state, 'red')}]{state.value}[/]"
 
 
 def _row(job: JobRow, numbers: bool) -> dict[str, Any]:
@@ -55,40 +46,27 @@ def _row(job: JobRow, numbers: bool) -> dict[str, Any]:
     return row
 
 
-@app.command("list")
-def list_jobs(
-    state: Annotated[list[State] | None, typer.Option(help="Only these states.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
-    numbers: NumbersOption = False,
+def trace(
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="Queue id, job id or the provider's id.")],
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The newest jobs."""
-    jobs, counts = asyncio.run(_list(config, state or [], limit))
-    holds = asyncio.run(switch.listed(configuration(config)))
+    """Every decision about one mail and its SMS, in order, and every call of a provider."""
+    story, _ = asyncio.run(_story(config, wanted, False))
+    if story is None:
+        typer.echo(f"nothing is known of {wanted}", err=True)
+        raise typer.Exit(1)
+    steps = in_order(story)
     if as_json:
-        rows = [_row(job, numbers) for job in jobs]
-        print_json({"counts": counts, "holds": [asdict(one) for one in holds], "jobs": rows})
+        print_json([{"at": s.at, "job": s.job, "room": s.room, "what": s.what, **s.values} for s in steps])
         return
-    switch.show(holds)
-    table = Table(box=None, pad_edge=False)
-    for column in ("job", "to", "from", "state", "updated"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("verdict, why")
-    for job in jobs:
-        shown = job.destination if numbers else mask(job.destination)
-        why = f"{job.verdict} {job.why}".strip()
-        table.add_row(
-            job.id, escape(shown), escape(job.originator), _state(job.state), ago(job.updated_at), escape(why)
-        )
+    table = Table("at", "job", "who", "what", "", box=None, show_header=False, pad_edge=False)
+    for step in steps:
+        suffix = (step.job or "").removeprefix(story.mail["id"])
+        words = note_words(Note(step.room, step.what, step.values))
+        table.add_row(clock(step.at).partition(" ")[2], suffix, f"[dim]{step.room}[/]", *words)
+    console.print(f"[bold]{story.mail['id']}[/]  {clock(story.mail['received_at'])}")
     console.print(table)
-    console.print(", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "The queue is empty.")
-
-
-async def _list(config: Any, states: list[State], limit: int) -> tuple[list[JobRow], dict[str, int]]:
-    async with store_of(configuration(config)) as store:
-        desk = Desk(store)
-        return await desk.jobs(states, limit), await desk.counts()
 
 
 @app.command("show")
@@ -108,7 +86,7 @@ def show(
         whole = asdict(story)
         whole["jobs"] = [_row(job, numbers) for job in story.jobs]
         if not numbers:
-            whole["mail"]["recipients"] = [masked_address(address) for address in story.mail["recipients"]]
+            whole["mail"]["recipients"] = [masked(address) for address in story.mail["recipients"]]
         if words is not None:
             whole["words"] = asdict(words)
         print_json(whole)
@@ -141,7 +119,7 @@ def _print_story(story: Story, numbers: bool) -> None:
     for job in story.jobs:
         shown = job.destination if numbers else mask(job.destination)
         jobs.add_row(
-            *(job.id.removeprefix(mail["id"]), escape(shown), _state(job.state), job.verdict, job.provider),
+            *(job.id.removeprefix(mail["id"]), escape(shown), state_words(job.state), job.verdict, job.provider),
             *(job.provider_id or "", str(job.attempt), clock(job.due_at)),
         )
     console.print(jobs)
@@ -152,26 +130,31 @@ def _print_story(story: Story, numbers: bool) -> None:
 
 
 @app.command("retry")
-def retry(ids: Ids, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def retry(
+    ids: OptionalIds = None, query: QueryOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
     """Send again what failed, expired, or is uncertain (then the handset may get it twice)."""
-    _change(config, ids, Event.RETRY, as_json)
+    _change(config, ids, query, Event.RETRY, as_json)
 
 
 @app.command("cancel")
-def cancel(ids: Ids, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def cancel(
+    ids: OptionalIds = None, query: QueryOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
     """Do not send what still waits."""
-    _change(config, ids, Event.CANCEL, as_json)
+    _change(config, ids, query, Event.CANCEL, as_json)
 
 
 @app.command("hold")
 def hold(
     ids: OptionalIds = None,
     everything: Annotated[bool, typer.Option("--all", help="All that waits.")] = False,
+    query: QueryOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Keep back what waits, until it is released."""
-    _change(config, _chosen(config, ids, everything, State.QUEUED), Event.HOLD, as_json)
+    _change(config, ids, "status:queued" if everything else query, Event.HOLD, as_json)
 
 
 @app.command("release")
@@ -179,6 +162,7 @@ def release(
     ids: OptionalIds = None,
     everything: Annotated[bool, typer.Option("--all", help="All that is held.")] = False,
     account: Annotated[str | None, typer.Option("--account", help="All of this login that is held.")] = None,
+    query: QueryOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -191,7 +175,7 @@ def release(
         else:
             console.print(f"{released} jobs released")
         raise typer.Exit(0 if found or released else 1)
-    _change(config, _chosen(config, ids, everything, State.HELD), Event.RELEASE, as_json)
+    _change(config, ids, "status:held" if everything else query, Event.RELEASE, as_json)
 
 
 async def _release_all(config: Any, account: str) -> tuple[bool, int]:
@@ -200,21 +184,24 @@ async def _release_all(config: Any, account: str) -> tuple[bool, int]:
         return await Switch(store).resume(Scope.ACCOUNT, account, list(loaded.settings.providers), every=True)
 
 
-def _chosen(config: Any, ids: list[str] | None, everything: bool, state: State) -> list[str]:
-    if everything is bool(ids):
-        typer.echo("give job ids, or --all", err=True)
+def _change(config: Any, ids: list[str] | None, query: str | None, event: Event, as_json: bool) -> None:
+    if (query is None) is not bool(ids):
+        typer.echo("give job ids, or --query, or --all", err=True)
         raise typer.Exit(64)  # EX_USAGE
-    found = asyncio.run(_list(config, [state], 1_000_000))[0] if not ids else []
-    return ids or [job.id for job in found if not job.gathered]  # of a storm one SMS tells
-
-
-def _change(config: Any, ids: list[str], event: Event, as_json: bool) -> None:
-    results = asyncio.run(_apply(config, ids, event))
+    if query is not None:
+        count = asyncio.run(_apply_all(config, query, event))
+        if as_json:
+            print_json({"changed": count})
+        else:
+            console.print(f"{count} jobs: {event.value}")
+        return
+    results = asyncio.run(_apply(config, ids or [], event))
     if as_json:
         print_json({job_id: state.value if state else None for job_id, state in results.items()})
     else:
         for job_id, state in results.items():
-            console.print(f"{job_id}: {_state(state) if state else '[red]no such job, or not in a state for that[/]'}")
+            words = state_words(state) if state else "[red]no such job, or not in a state for that[/]"
+            console.print(f"{job_id}: {words}")
     if not all(results.values()):
         raise typer.Exit(1)
 
@@ -223,3 +210,14 @@ async def _apply(config: Any, ids: list[str], event: Event) -> dict[str, State |
     async with store_of(configuration(config)) as store:
         desk = Desk(store)
         return {job_id: await desk.change(job_id, event, operator()) for job_id in ids}
+
+
+async def _apply_all(config: Any, words: str, event: Event) -> int:
+    async with store_of(configuration(config)) as store:
+        messages = Messages(store)
+        query, count = understood(messages, words), 0
+        while True:
+            changed = await messages.change_all(query, words, event, operator())
+            count += changed.count
+            if not changed.more:
+                return count

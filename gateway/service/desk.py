@@ -78,7 +78,7 @@ class Desk:
         look = entry(self._clock(), who, event.value, job_id) if who else None
 
         def changed(connection: Connection) -> State | None:
-            state = desk.apply(connection, job_id, event, self._clock())
+            state = desk.apply(connection, job_id, event, self._clock(), who)
             if look is not None and state is not None:
                 audit.note(connection, look)
             return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,11 +27,15 @@ from gateway.service.judge import decided
 from gateway.service.phonebook import Phonebook
 from gateway.settings.load import Configuration
 from gateway.sms.numbers import mask
-from gateway.spool.put import StoredMail
+from gateway.spool import desk
+from gateway.spool.desk import JobRow
+from gateway.spool.put import Put, StoredMail
 from gateway.spool.store import Store
 from gateway.verdicts import CREDENTIALS_WRONG, TEXT_EMPTY, Refused
 
 MAX_DESTINATIONS = 10_000
+REPEAT_S = 86400.0
+"""So long a key means the same message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,21 @@ class By:
     """For the trail; empty: whoever may run the command."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What has become of it."""
+
+    mail_id: str
+    jobs: tuple[JobRow, ...]
+    """Those that were refused before sending have a verdict and no provider."""
+    again: bool
+    """It was asked for before: nothing more was sent."""
+
+
+class OtherContent(Exception):
+    """The key was used for another message."""
+
+
 async def check(
     configuration: Configuration,
     draft: Draft,
@@ -80,6 +100,53 @@ async def send(
     wake: Callable[[Iterable[str]], None] = lambda providers: None,
 ) -> Accepted:
     """Queue it, and ``wake`` its providers. Raises ``Refused`` for what a mail would be refused for, quotas too."""
+    put, accepted = await _put(configuration, store, draft, now, by)
+    if put.refusal is not None:
+        raise Refused(put.refusal.reason, **put.refusal.values)
+    wake({job.route[0] for job in accepted.jobs})
+    return accepted
+
+
+async def send_once(
+    configuration: Configuration,
+    store: Store,
+    draft: Draft,
+    now: float,
+    by: By,
+    key: str,
+    wake: Callable[[Iterable[str]], None] = lambda providers: None,
+) -> Sent:
+    """The same for a program that may ask again because it has not heard the answer: what ``by.who`` asks for under
+    the same ``key`` within a day is sent once and answered alike, whichever process is asked and whatever has crashed.
+    An empty key: each time anew.
+
+    Raises ``Refused``, and ``OtherContent``."""
+    dedup_key = _digest("key", by.who, draft.login, key) if key else None
+    put, accepted = await _put(configuration, store, draft, now, by, dedup_key)
+    if put.refusal is not None:
+        raise Refused(put.refusal.reason, **put.refusal.values)
+    story = await store.read(lambda connection: desk.story(connection, put.queue_id))
+    assert story is not None
+    if put.duplicate and story.mail["message_id"] != _named(draft):
+        raise OtherContent
+    wake({job.route[0] for job in accepted.jobs})
+    return Sent(put.queue_id, story.jobs, put.duplicate)
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
+
+
+def _named(draft: Draft) -> str:
+    """Equal for equal messages, as the Message-ID of a mail is."""
+    options = (repr(draft.at), repr(draft.transliterate), str(len(draft.numbers)))
+    content = _digest(draft.login, draft.originator, *options, *draft.numbers, draft.text)
+    return f"<{content.hex()[:32]}@api>"
+
+
+async def _put(
+    configuration: Configuration, store: Store, draft: Draft, now: float, by: By, key: bytes | None = None
+) -> tuple[Put, Accepted]:
     envelope, account, accepted = await _decided(configuration, store, draft, now, by)
     asked = (Note("door", "sent by hand", {"by": by.who}),) if by.who else ()
     put = await store.put(
@@ -88,20 +155,18 @@ async def send(
             dialect=by.door.value,
             account=account.login,
             originator=draft.originator or account.only_originator,
-            message_id="",
+            message_id=_named(draft) if key else "",
             language=account.language,
             reply_to=None,
             accepted=accepted,
             refusal=None,
-            dedup_key=None,
+            dedup_key=key,
+            repeat_window_s=REPEAT_S,
             copy=draft.text,
             notes=(*asked, *accepted.notes),
         )
     )
-    if put.refusal is not None:
-        raise Refused(put.refusal.reason, **put.refusal.values)
-    wake({job.route[0] for job in accepted.jobs})
-    return accepted
+    return put, accepted
 
 
 def request(job: Job, upstreams: Mapping[str, Upstream], *, numbers: bool = False) -> str:

@@ -13,7 +13,7 @@ from gateway.service import direct
 from gateway.service.counting import Counted, count
 from gateway.service.credentials import Credentials
 from gateway.service.desk import Desk
-from gateway.service.direct import By, Draft
+from gateway.service.direct import By, Draft, Sent
 from gateway.service.examples import example_world, examples
 from gateway.service.explain import Arrival, Explained, explain
 from gateway.service.phonebook import Phonebook
@@ -109,6 +109,10 @@ class Workbench:
     async def send(self, draft: Draft, by: By) -> Accepted:
         """See ``direct.send``."""
         return await direct.send(self._configuration(), self._store, draft, self._clock(), by, self._wake)
+
+    async def send_once(self, draft: Draft, by: By, key: str) -> Sent:
+        """See ``direct.send_once``."""
+        return await direct.send_once(self._configuration(), self._store, draft, self._clock(), by, key, self._wake)
 
     def request(self, job: Job, *, numbers: bool) -> str:
         """See ``direct.request``."""

@@ -172,6 +172,14 @@ def mask(number: str) -> str:
     return f"{digits[:4]}***{digits[-4:]}" if digits.isdigit() and len(digits) > 9 else f"{digits[:2]}***"
 
 
+_IN_WORDS = re.compile(r"\+?\d[\d().\-]{5,}\d")
+
+
+def masked(words: str) -> str:
+    """With every number in it masked, and whatever looks like one."""
+    return _IN_WORDS.sub(lambda found: mask(found[0]), words)
+
+
 @lru_cache(maxsize=65536)
 def country(digits: str) -> str:
     """The ISO 3166 code of a number that ``parse`` has returned: +7 is RU or KZ. Empty: of no country (+800 …)."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
@@ -37,6 +37,11 @@ class JobRow:
     provider_id: str | None
     gathered: bool = False
     """By an alarm storm, of which one SMS will tell."""
+    reason: str = ""
+    """Key of ``verdicts.REASONS``."""
+    values: Mapping[str, str | int] = field(default_factory=dict)
+    """What the reason is about."""
+    channel: str = "sms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,9 @@ def job_row(row: Row[Any]) -> JobRow:
         attempt=row.attempt,
         provider_id=row.provider_id,
         gathered=row.storm is not None and row.state == State.HELD.value,
+        reason=row.reason or "",
+        values=row.reason_values or {},
+        channel=row.channel,
     )
 
 
@@ -119,7 +127,7 @@ _NOT_SHOWN = ("dedup_key", "copy", "dsn")
 _PERHAPS_SENT = (State.UNCERTAIN.value, State.QUEUED.value)
 
 
-def apply(connection: Connection, job_id: str, event: Event, now: float) -> State | None:
+def apply(connection: Connection, job_id: str, event: Event, now: float, who: str = "") -> State | None:
     """An operator's event: retry, cancel, hold, release. The new state, or None where the lifecycle forbids it."""
     row = connection.execute(
         select(jobs).where(jobs.c.id == job_id, jobs.c.state.in_([s.value for s in sources(event)])).with_for_update()
@@ -154,7 +162,8 @@ def apply(connection: Connection, job_id: str, event: Event, now: float) -> Stat
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes))
     if state is State.QUEUED:
         announce(connection, row.provider)
-    connection.execute(insert(trail), trail_row(row.mail_id, job_id, now, (Note("desk", event.value),)))
+    note = Note("desk", event.value, {"by": who} if who else {})
+    connection.execute(insert(trail), trail_row(row.mail_id, job_id, now, (note,)))
     return state
 
 

@@ -36,8 +36,8 @@ from gateway.spool.outbox import refusal_of
 from gateway.spool.schema import jobs, mails
 from gateway.verdicts import MSG, REASONS
 
-SCAN = 10_000
-"""Index entries behind one page: some 50 ms. All ways to rows of a kind share them."""
+SCAN = 5_000
+"""Index entries behind one page: some tens of milliseconds. All ways to rows of a kind share them."""
 PROBE = 1_000
 """So many entries of an index are counted to find the shortest."""
 

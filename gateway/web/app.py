@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from gateway import __version__
 from gateway.web import probes, problems
-from gateway.web.api import about, events, explain, figures, providers, route, segments
+from gateway.web.api import about, events, explain, figures, messages, providers, route, segments
 from gateway.web.api import audit as audit_api
 from gateway.web.api import people as people_api
 from gateway.web.api import tokens as tokens_api
@@ -36,6 +36,7 @@ API = (
     events.router,
     explain.router,
     figures.router,
+    messages.router,
     providers.router,
     people_api.router,
     route.router,

@@ -12,6 +12,7 @@ from gateway.service.events import Feed
 from gateway.service.figures import Figures
 from gateway.service.health import Health
 from gateway.service.intake import Intake
+from gateway.service.messages import Messages
 from gateway.service.people import People
 from gateway.service.providers import Providers
 from gateway.service.sessions import Sessions
@@ -36,6 +37,7 @@ class Console:
     desk: Desk
     feed: Feed
     intake: Intake
+    messages: Messages
     switch: Switch
     figures: Figures
     providers: Providers

@@ -250,3 +250,34 @@ async def test_a_heartbeat_at_once(tmp_path: Path) -> None:
     assert [beat["mail_id"] for beat in listed["last"]] == [sent["mail_id"]]
     code, _, err = await command("heartbeat", "now", "opps", "--config", config)
     assert (code, err.strip()) == (64, "no such heartbeat; known: ops")
+
+
+async def test_a_query_finds_and_mends(tmp_path: Path) -> None:
+    async with provider() as sandbox:
+        sandbox.platform.faults.append(Fault(answer="Error_SMS_Declined"))
+        async with program(tmp_path, sandbox) as gateway:
+            config = ("--config", str(gateway.config))
+            await gateway.mail(template("again"), SERVICE)
+            job = (await gateway.event("sms.rejected"))["job"]
+            code, out, _ = await command("queue", "list", "account:test_user", "from:My Bank", *config, "--json")
+            (found,) = json.loads(out)["jobs"]
+            assert (found["id"], found["state"], found["destination"]) == (job, "failed", "7910***4567")
+            code, out, _ = await command("queue", "list", "status:delivered", *config, "--json")
+            assert json.loads(out)["jobs"] == []
+            code, _, err = await command("queue", "list", "colour:red", *config)
+            assert (code, err[:15]) == (64, "colour: is no k")
+            assert (await command("mailq", *config))[1] == "Mail queue is empty\n"
+            code, out, _ = await command("trace", job, *config)
+            words = " ".join(out.split())
+            assert "called provider main, attempt 1" in words
+            assert "came in by smtp" in words
+            code, out, _ = await command("trace", job, *config, "--json")
+            assert [step["room"] for step in json.loads(out)][-2:] == ["provider", "provider"]
+            assert (await command("hold", "--all", *config))[0] == 0
+            code, out, _ = await command("queue", "retry", "--query", "status:failed after:1h", *config)
+            assert (code, out) == (0, "1 jobs: retry by an operator\n")
+            code, out, _ = await command("mailq", *config)
+            assert out.splitlines()[0] == "-Queue ID-        --Size-- ----Arrival Time---- -Sender/Recipient-------"
+            assert [out.splitlines()[n].split()[0] for n in (1, 2)] == [job, "(retry"]
+            assert out.splitlines()[-1] == "-- 0 Kbytes in 1 Request."
+            assert (await command("queue", "cancel", *config))[0] == 64

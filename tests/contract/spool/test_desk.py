@@ -120,6 +120,8 @@ async def test_the_newest_jobs_of_some_states(store: Store) -> None:
             expires_at=NOW + VALIDITY_S,
             attempt=1,
             provider_id="42",
+            reason="provider_refused",
+            values={"code": 7},
         )
     ]
     assert await listed(State.CANCELLED) == []
