@@ -81,9 +81,10 @@ async def test_what_happened_is_found(tmp_path: Path, monkeypatch: pytest.Monkey
         assert [one["id"] for one in await api.found(failed["id"].lower())] == [failed["id"]]
         (refused,) = await api.found("verdict:AUTH")
         assert (refused["status"], refused["to"], refused["id"]) == ("refused", "", refused["mail"])
-        by_page, cursor = [], None
+        by_page: list[Any] = []
+        cursor: str | None = None
         while True:
-            more = {} if cursor is None else {"cursor": cursor}
+            more: dict[str, Any] = {"cursor": cursor} if cursor is not None else {}
             page = await api.get("/messages", q="account:test_user", limit=2, **more)
             by_page += page["items"]
             if (cursor := page["next"]) is None:

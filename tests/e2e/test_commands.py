@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
+import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli.app import app
+from gateway.daemon import open_store
+from gateway.lifecycle import Event
+from gateway.policy.search import KEYS
 from gateway.sandbox.platform import Fault
+from gateway.settings.load import load
+from gateway.verdicts import PROVIDER_REFUSED, Refusal
+from tests.contract.spool.given import claim, mail, settled
 from tests.process import command, program, provider
 from tests.running import subject_mail, template, write_config
 
 SERVICE = "emailtosms@sms.example.com"
 PHONE = "79101234567@sms.example.com"
+QUOTE = "Put quotation marks around a word that has a colon in it"
 
 
 async def test_parse_explains_and_sends_nothing(tmp_path: Path) -> None:
@@ -252,32 +263,38 @@ async def test_a_heartbeat_at_once(tmp_path: Path) -> None:
     assert (code, err.strip()) == (64, "no such heartbeat; known: ops")
 
 
-async def test_a_query_finds_and_mends(tmp_path: Path) -> None:
-    async with provider() as sandbox:
-        sandbox.platform.faults.append(Fault(answer="Error_SMS_Declined"))
-        async with program(tmp_path, sandbox) as gateway:
-            config = ("--config", str(gateway.config))
-            await gateway.mail(template("again"), SERVICE)
-            job = (await gateway.event("sms.rejected"))["job"]
-            code, out, _ = await command("queue", "list", "account:test_user", "from:My Bank", *config, "--json")
-            (found,) = json.loads(out)["jobs"]
-            assert (found["id"], found["state"], found["destination"]) == (job, "failed", "7910***4567")
-            code, out, _ = await command("queue", "list", "status:delivered", *config, "--json")
-            assert json.loads(out)["jobs"] == []
-            code, _, err = await command("queue", "list", "colour:red", *config)
-            assert (code, err[:15]) == (64, "colour: is no k")
-            assert (await command("mailq", *config))[1] == "Mail queue is empty\n"
-            code, out, _ = await command("trace", job, *config)
-            words = " ".join(out.split())
-            assert "called provider main, attempt 1" in words
-            assert "came in by smtp" in words
-            code, out, _ = await command("trace", job, *config, "--json")
-            assert [step["room"] for step in json.loads(out)][-2:] == ["provider", "provider"]
-            assert (await command("hold", "--all", *config))[0] == 0
-            code, out, _ = await command("queue", "retry", "--query", "status:failed after:1h", *config)
-            assert (code, out) == (0, "1 jobs: retry by an operator\n")
-            code, out, _ = await command("mailq", *config)
-            assert out.splitlines()[0] == "-Queue ID-        --Size-- ----Arrival Time---- -Sender/Recipient-------"
-            assert [out.splitlines()[n].split()[0] for n in (1, 2)] == [job, "(retry"]
-            assert out.splitlines()[-1] == "-- 0 Kbytes in 1 Request."
-            assert (await command("queue", "cancel", *config))[0] == 64
+def test_a_query_finds_and_mends(tmp_path: Path) -> None:
+    """In this process: a dozen commands."""
+    config = ("--config", str(write_config(tmp_path)))
+    item = mail("79101234567", "79102345678", at=time.time())
+    job = f"{item.envelope.queue_id}-1"
+
+    async def fill() -> None:
+        store = await open_store(load(Path(config[1])), exclusive=True)
+        await store.put(item)
+        (attempt, _) = await claim(store, at=time.time())
+        refusal = Refusal(PROVIDER_REFUSED, {"code": 7})
+        await store.settle(settled(attempt, Event.NACK, at=time.time(), refusal=refusal, why="said no"))
+        await store.close()
+
+    def run(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, [*arguments, *config])
+        said = [line for line in done.output.splitlines(keepends=True) if not line.startswith("[info")]
+        return done.exit_code, "".join(said)
+
+    asyncio.run(fill())
+    (found,) = json.loads(run("queue", "list", "status:failed", "from:My Bank", "--json")[1])["jobs"]
+    assert (found["id"], found["state"], found["destination"]) == (job, "failed", "7910***4567")
+    assert json.loads(run("queue", "list", "status:delivered", "--json")[1])["jobs"] == []
+    assert run("queue", "list", "colour:red") == (64, f"colour: is no key; the keys are {', '.join(KEYS)}. {QUOTE}\n")
+    assert "called provider main, attempt 1" in " ".join(run("trace", job)[1].split())
+    assert [step["room"] for step in json.loads(run("trace", job, "--json")[1])] == ["door", "provider", "provider"]
+    assert run("trace", "nothing")[0] == 1
+    assert run("queue", "retry", "--query", "status:failed after:1h") == (0, "1 jobs: retry by an operator\n")
+    assert run("queue", "hold", "--all") == (0, "1 jobs: hold\n")
+    lines = run("mailq")[1].splitlines()
+    assert lines[0] == "-Queue ID-        --Size-- ----Arrival Time---- -Sender/Recipient-------"
+    assert lines[1].startswith(f"{job}!  ")
+    assert {line.strip() for line in lines} >= {"(hold)", "7910***4567", "-- 0 Kbytes in 2 Requests."}
+    assert run("queue", "cancel")[0] == 64
+    assert run("queue", "cancel", "--query", "status:held") == (0, "1 jobs: cancel\n")
