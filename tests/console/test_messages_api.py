@@ -17,7 +17,7 @@ import pytest
 
 from gateway.daemon import Daemon
 from gateway.policy.permissions import SCOPES, Role, Scope, Visitor
-from gateway.web.gate import Visit
+from gateway.web.gate import Gate, Visit
 from tests.browser import CONSOLE, base
 from tests.running import handsets, running
 from tests.traffic import ACCOUNTS, send_all
@@ -59,10 +59,10 @@ async def called(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     async with running(folder, changes, ACCOUNTS) as daemon, httpx.AsyncClient(base_url=base(daemon)) as client:
         caller = Caller(client, daemon)
 
-        async def visit(gate: Any, request: Any) -> Visit | None:
+        async def visit(_gate: Any, _request: Any, _cookie: str) -> Visit | None:
             return Visit(caller.visitor)
 
-        monkeypatch.setattr(type(daemon.console_gate), "visit", visit)
+        monkeypatch.setattr(Gate, "visit", visit)
         await send_all(daemon)
         async with asyncio.timeout(10):
             while await caller.found("status:queued status:submitting"):
