@@ -30,7 +30,7 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from gateway.lifecycle import Event
 from gateway.model import Attempt, Note
-from gateway.spool import claims, outbox, processes, recovery
+from gateway.spool import claims, gauges, outbox, processes, recovery
 from gateway.spool.claims import Claimant, ProviderTerms
 from gateway.spool.processes import Process
 from gateway.spool.put import fingerprint
@@ -254,6 +254,7 @@ async def round_of(store: Store, clock: Clock, serial: int, size: int = GROUP) -
     ]
     mails.append(mail(f"{79160000000 + serial % ALARMS}", words=f"ALARM {serial % ALARMS}", at=now))
     await clock.time("put", asyncio.gather(*map(store.put, mails)))
+    await clock.time("gauges", store.read(lambda c: gauges.read(c, ["main", "spare"], [], now)))
     await clock.time("next due", store.read(lambda c: claims.next_due(c, "main")))
     attempts = await clock.time("claim", store.write(lambda c: claims.claim(c, TERMS, size, time.time(), ME)))
     answers = [acknowledged(attempt, serial * size + n, time.time()) for n, attempt in enumerate(attempts)]
@@ -270,7 +271,7 @@ async def idle_of(store: Store, clock: Clock) -> None:
     assert await clock.time("expire", store.write(lambda c: recovery.expire(c, now, nothing))) == []
 
 
-COLUMNS = ("claim", "settle", "put", "next due", "next report", "take", "recover", "expire")
+COLUMNS = ("claim", "settle", "put", "next due", "next report", "take", "recover", "expire", "gauges")
 
 
 async def measure(engine: str, finished: int, waiting: int) -> None:
