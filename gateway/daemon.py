@@ -28,6 +28,7 @@ from gateway.relay.worker import Worker
 from gateway.replies.send import Smarthost
 from gateway.sandbox.platform import Platform
 from gateway.service import balances, counts, figures, storms, upkeep
+from gateway.service.accounts import Accounts
 from gateway.service.audit import Audit
 from gateway.service.balances import Balances
 from gateway.service.callbacks import Callbacks, Reporter
@@ -41,6 +42,7 @@ from gateway.service.gauges import Page, StoreGauges, watch_the_loop
 from gateway.service.health import Health
 from gateway.service.heartbeats import Heartbeats
 from gateway.service.intake import Intake
+from gateway.service.lists import Lists
 from gateway.service.mailroom import Mailroom
 from gateway.service.memory import Memory
 from gateway.service.messages import Messages
@@ -267,10 +269,12 @@ class Daemon:
             tokens=tokens,
             audit=Audit(self.store),
             health=self.health,
+            accounts=Accounts(self.store, lambda: self._configuration),
             desk=Desk(self.store),
             feed=self._feed,
             intake=self.intake,
             messages=Messages(self.store),
+            lists=Lists(self.store, lambda: self._configuration),
             switch=self._switch,
             figures=self.figures,
             providers=self.providers,

@@ -30,6 +30,9 @@ __all__ = ["AccountFaults", "Accounts", "Entry", "Key", "Limit", "Listed", "Prov
 T = TypeVar("T")
 
 PAGE = 100
+_NOT_IN_LOGINS = frozenset(';:,/\\?#"<>')
+"""They separate fields in mails, and parts of addresses."""
+_SHOWN = '; : , / \\ ? # " < >'
 _ELSEWHERE = ("login", "enabled", "password", "password_file", "password_hash", "api_keys", "lists", "stop_list")
 """Keys of an account's section that are no settings here: they have verbs of their own."""
 _READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -163,6 +166,8 @@ class Accounts:
         ]
         if "secret_file" in _section(settings, "webhook"):
             faults.append((("webhook", "secret_file"), "is for accounts.yaml; give the secret itself"))
+        if login in ("", "-") or login != login.strip() or not login.isprintable() or set(login) & _NOT_IN_LOGINS:
+            faults.append((("login",), f'"{login[:30]}": letters, digits and signs, but none of {_SHOWN}'))
         if faults:
             raise AccountFaults(tuple(faults))
         return checked_account({"login": login, **settings}, self._configuration().settings)

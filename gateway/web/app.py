@@ -15,15 +15,17 @@ from starlette.exceptions import HTTPException
 from gateway import __version__
 from gateway.web import probes, problems
 from gateway.web.api import about, events, explain, figures, messages, providers, route, segments
+from gateway.web.api import accounts as accounts_api
 from gateway.web.api import audit as audit_api
+from gateway.web.api import lists as lists_api
 from gateway.web.api import people as people_api
 from gateway.web.api import tokens as tokens_api
 from gateway.web.console import Console
 from gateway.web.doorstep import Doorstep, Recorder
 from gateway.web.needs import is_api, visit_of
 from gateway.web.openapi import described
+from gateway.web.pages import accounts, audit, home, lists, live, login, me, people, settings, welcome
 from gateway.web.pages import api as api_page
-from gateway.web.pages import audit, home, live, login, me, people, settings, welcome
 from gateway.web.pages import compose as compose_page
 from gateway.web.pages import explain as explain_page
 from gateway.web.problems import Problem, SignIn
@@ -42,13 +44,17 @@ API = (
     route.router,
     segments.router,
     tokens_api.router,
+    accounts_api.router,
+    lists_api.router,
 )
 PAGES = (
+    accounts.router,
     api_page.router,
     audit.router,
     compose_page.router,
     explain_page.router,
     home.router,
+    lists.router,
     live.router,
     login.router,
     me.router,

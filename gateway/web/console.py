@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.sandbox.platform import Platform
+from gateway.service.accounts import Accounts
 from gateway.service.audit import Audit
 from gateway.service.desk import Desk
 from gateway.service.events import Feed
 from gateway.service.figures import Figures
 from gateway.service.health import Health
 from gateway.service.intake import Intake
+from gateway.service.lists import Lists
 from gateway.service.messages import Messages
 from gateway.service.people import People
 from gateway.service.providers import Providers
@@ -28,6 +30,7 @@ class Console:
     """The services behind the routes; a page adds what it needs, ``daemon.py`` fills it in."""
 
     configuration: Callable[[], Configuration]
+    accounts: Accounts
     gate: Gate
     people: People
     sessions: Sessions
@@ -38,6 +41,7 @@ class Console:
     feed: Feed
     intake: Intake
     messages: Messages
+    lists: Lists
     switch: Switch
     figures: Figures
     providers: Providers

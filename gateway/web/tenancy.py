@@ -1,0 +1,51 @@
+"""What belongs to accounts: whose eyes it is for, who may change it, and how the services' refusals are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.policy.permissions import Visitor
+from gateway.service.accounts import AccountFaults, Provisioned, Taken, Unknown
+from gateway.service.lists import EVERYBODY, BadName
+from gateway.settings.document import dotted
+from gateway.web.problems import Problem
+
+
+def check_sees(visitor: Visitor, account: str) -> None:
+    """Others' accounts are not there. Raises ``Problem``."""
+    if not visitor.sees(account):
+        raise Problem(404, f"There is no account {account}.")
+
+
+def check_house(visitor: Visitor, account: str = EVERYBODY) -> None:
+    """What holds for all, and what an account is allowed, is not for people of single accounts. Raises ``Problem``."""
+    if visitor.accounts is not None and (account == EVERYBODY or not visitor.sees(account)):
+        raise Problem(403, f"{visitor.login} may change only what is of {', '.join(sorted(visitor.accounts))}.")
+
+
+def check_settings(visitor: Visitor) -> None:
+    """Caps, senders and originators are given by the gateway's own people. Raises ``Problem``."""
+    if visitor.accounts is not None:
+        raise Problem(403, f"{visitor.login} may change keys, lists and the password, not what the account is allowed.")
+
+
+@contextmanager
+def told(*, but_faults: bool = False) -> Iterator[None]:
+    """Refusals of the services as problems. ``but_faults``: what is wrong with an account goes on as it is."""
+    try:
+        yield
+    except Unknown as error:
+        raise Problem(404, f"There is no {error.args[0]}.") from None
+    except Provisioned as error:
+        raise Problem(409, f"{error} is in the accounts file: change it there, then reload.") from None
+    except Taken as error:
+        raise Problem(409, f"{error}: there is one already; logins and API keys are unique.") from None
+    except BadName as error:
+        detail = f'"{error}": no name for a list; at most 64 characters, without ; / ? # and \\.'
+        raise Problem(422, detail) from None
+    except AccountFaults as error:
+        if but_faults:
+            raise
+        faults = [{"key": dotted(key), "what": what} for key, what in error.faults]
+        raise Problem(422, str(error), faults=faults) from None
