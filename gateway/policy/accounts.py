@@ -7,6 +7,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from gateway.model import ApiKey, Channel, Conversation, Credential, NoSecret, Operator, Password, StormRule, Tell
@@ -17,8 +18,10 @@ from gateway.policy.destinations import Destinations
 Network = IPv4Network | IPv6Network
 ANY = "*"
 _WILD = ".*"
+_ANY_AT = ".*@"
 
 
+@lru_cache(maxsize=65536)
 def address_pattern(pattern: str) -> re.Pattern[str]:
     """An allowlist entry: ``*`` stands for any characters, letter case does not matter."""
     return re.compile(re.escape(pattern.lower()).replace(r"\*", _WILD))
@@ -115,6 +118,8 @@ class Directory:
     """An account that is enabled has one, and not its hash."""
     _names: frozenset[str] = field(init=False, repr=False)
     """All allowlist entries without a ``*``, as patterns: one look instead of thousands of matches for each mail."""
+    _domains: frozenset[str] = field(init=False, repr=False)
+    """The rest of those that are ``*@`` and the name of a domain, as patterns."""
     _wildcards: re.Pattern[str] = field(init=False, repr=False)
     """All the others, as one pattern."""
     _networks: frozenset[Network] = field(init=False, repr=False)
@@ -122,13 +127,16 @@ class Directory:
 
     def __post_init__(self) -> None:
         patterns = dict.fromkeys(p.pattern for account in self.accounts.values() for p in account.senders)
-        wild = [pattern for pattern in patterns if _WILD in pattern]
+        wild = {pattern for pattern in patterns if _WILD in pattern}
+        domains = {pattern for pattern in wild if pattern.startswith(_ANY_AT) and not set(pattern[3:]) & {"*", "@"}}
+        others = sorted(wild - domains)
         clear = any(account.enabled and account.password for account in self.accounts.values())
         object.__setattr__(self, "has_clear_passwords", clear)
         networks = frozenset(network for account in self.accounts.values() for network in account.networks)
         object.__setattr__(self, "_networks", networks)
-        object.__setattr__(self, "_names", frozenset(patterns) - frozenset(wild))
-        object.__setattr__(self, "_wildcards", re.compile("|".join(wild) if wild else r"(?!)"))
+        object.__setattr__(self, "_names", frozenset(patterns) - wild)
+        object.__setattr__(self, "_domains", frozenset(pattern[len(_ANY_AT) :] for pattern in domains))
+        object.__setattr__(self, "_wildcards", re.compile("|".join(others) if others else r"(?!)"))
 
     @classmethod
     def of(cls, accounts: Iterable[Account]) -> Directory:
@@ -165,7 +173,12 @@ class Directory:
         The addresses may be of different accounts; ``Account.allows_sender`` asks again for the one that sends.
         """
         given = [address.lower() for address in addresses if address] or [""]
-        return all(re.escape(address) in self._names or self._wildcards.fullmatch(address) for address in given)
+        return all(
+            re.escape(address) in self._names
+            or ("@" in address and re.escape(address.rpartition("@")[2]) in self._domains)
+            or self._wildcards.fullmatch(address)
+            for address in given
+        )
 
 
 def proves(account: Account, credential: Credential, verify_hash: Callable[[str, str], bool]) -> bool:

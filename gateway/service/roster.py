@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from gateway.policy.accounts import Account, Directory
 from gateway.settings.load import AccountFaults, Configuration, account_of, checked_account
-from gateway.settings.schema import AccountSettings
 from gateway.spool import accounts, lists
 from gateway.spool.accounts import Key, Stored
 from gateway.spool.lists import EVERYBODY, STOP, NumberList
@@ -25,8 +24,8 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class _Known:
     stored: Stored
-    settings: AccountSettings | None
-    """None: they are not right any more, e.g. since an update."""
+    account: Account | None
+    """None: the settings are not right any more, e.g. since an update."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Roster:
         self._tell(configuration)
 
     def _taken(self, configuration: Configuration, changes: _Changes) -> tuple[_Copy, Configuration]:
-        fresh = {stored.login: _Known(stored, _settings(stored, configuration)) for stored in changes.accounts}
+        fresh = {stored.login: _Known(stored, _account(stored, configuration)) for stored in changes.accounts}
         before = self._copy.accounts
         known = {login: found for login in changes.logins if (found := fresh.get(login) or before.get(login))}
         copy = _Copy(changes.revision, known, changes.keys, changes.lists)
@@ -96,8 +95,7 @@ class Roster:
         copy, now = self._copy, configuration.settings
         if copy.accounts and now is not self._configuration().settings:  # what is right may depend on the others
             known = {
-                login: replace(one, settings=_settings(one.stored, configuration))
-                for login, one in copy.accounts.items()
+                login: replace(one, account=_account(one.stored, configuration)) for login, one in copy.accounts.items()
             }
             self._copy = copy = replace(copy, accounts=known)
         merged = _merged(configuration, copy)
@@ -130,12 +128,13 @@ def _changes(connection: Connection, since: int) -> _Changes:
     )
 
 
-def _settings(stored: Stored, configuration: Configuration) -> AccountSettings | None:
+def _account(stored: Stored, configuration: Configuration) -> Account | None:
     try:
-        return checked_account(content_of(stored), configuration.settings)
+        settings = checked_account(content_of(stored), configuration.settings)
     except AccountFaults as faults:
         log.error("account.unusable", account=stored.login, why=str(faults), alert=True)  # noqa: TRY400 (no bug)
         return None
+    return replace(account_of(settings, configuration), provisioned=False)
 
 
 def content_of(stored: Stored) -> dict[str, Any]:
@@ -174,14 +173,10 @@ def _all(configuration: Configuration, copy: _Copy) -> Iterator[Account]:
 
     yield from map(listed, provisioned.values())
     for login, known in copy.accounts.items():
-        if login in provisioned or known.settings is None:
+        account = known.account
+        if account is None or login in provisioned:
             continue
-        account = account_of(known.settings, configuration)
-        yield listed(
-            replace(
-                account,
-                api_keys=frozenset(keys.get(login, ())),
-                incoming_numbers=account.incoming_numbers - numbers,
-                provisioned=False,
-            )
-        )
+        mine = frozenset(keys.get(login, ()))
+        if mine != account.api_keys or account.incoming_numbers & numbers:
+            account = replace(account, api_keys=mine, incoming_numbers=account.incoming_numbers - numbers)
+        yield listed(account)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
-from gateway.policy.permissions import Visitor
+from gateway.policy.permissions import Scope, Visitor
 from gateway.service.accounts import AccountFaults, Provisioned, Taken, Unknown
 from gateway.service.lists import EVERYBODY, BadName
 from gateway.settings.document import dotted
+from gateway.sms.numbers import mask
 from gateway.web.problems import Problem
 
 
@@ -49,3 +52,16 @@ def told(*, but_faults: bool = False) -> Iterator[None]:
             raise
         faults = [{"key": dotted(key), "what": what} for key, what in error.faults]
         raise Problem(422, str(error), faults=faults) from None
+
+
+def seen(visitor: Visitor, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """An account's settings as this visitor may see them: its number masked, of a webhook's address only whose it is,
+    for the rest may be a secret."""
+    shown = dict(settings)
+    if "phone" in shown and not visitor.may(Scope.NUMBERS):
+        shown["phone"] = mask(str(shown["phone"]))
+    webhook = shown.get("webhook")
+    if isinstance(webhook, Mapping) and "url" in webhook and not visitor.may(Scope.ACCOUNTS):
+        where = urlsplit(str(webhook["url"]))
+        shown["webhook"] = {**webhook, "url": f"{where.scheme}://{where.hostname or ''}/…"}
+    return shown

@@ -8,6 +8,8 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.lifecycle import Event, State
 from gateway.model import (
@@ -339,3 +341,9 @@ def test_codes_and_statuses_agree() -> None:
 def test_who_is_never_answered(changes: dict[str, Any], automatic: str, verified: str, silent: bool) -> None:
     why = why_silent(replace(ENVELOPE, **changes), automatic, verified, lambda address: address.startswith("ours@"))
     assert bool(why) is silent
+
+
+@given(st.lists(st.text("a*@.b", min_size=1, max_size=8), max_size=4), st.text("ab@.", max_size=8))
+def test_the_directory_knows_senders_as_its_accounts_do(patterns: list[str], address: str) -> None:
+    account = replace(ACCOUNT, senders=tuple(map(address_pattern, patterns)))
+    assert Directory.of([account]).allows_sender([address]) is account.allows_sender([address])

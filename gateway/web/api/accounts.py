@@ -12,7 +12,7 @@ from gateway.policy.permissions import Scope, Visitor
 from gateway.service.accounts import Entry, Key, Limit
 from gateway.web.needs import Services, needs
 from gateway.web.problems import problems
-from gateway.web.tenancy import check_sees, check_settings, told
+from gateway.web.tenancy import check_sees, check_settings, seen, told
 
 router = APIRouter(tags=["accounts"])
 
@@ -124,7 +124,7 @@ async def accounts(
     """All accounts, or those that are yours."""
     found = await console.accounts.listed(after=after, search=q, only=visitor.accounts, limit=limit)
     used = await console.accounts.limits([one.login for one in found.accounts])
-    return AccountPage(items=[_shown(one, used.get(one.login, [])) for one in found.accounts], next=found.next)
+    return AccountPage(items=[_shown(visitor, one, used.get(one.login, [])) for one in found.accounts], next=found.next)
 
 
 @router.post("/accounts", status_code=201, responses=problems(409))
@@ -133,14 +133,14 @@ async def add_account(console: Services, visitor: Changes, body: NewAccount) -> 
     check_settings(visitor)
     with told():
         await console.accounts.add(body.login, body.settings, visitor.login, enabled=body.enabled)
-    return await _one(console, body.login)
+    return await _one(console, visitor, body.login)
 
 
 @router.get("/accounts/{login}", responses=problems(404))
 async def account(console: Services, visitor: Reads, login: Login) -> AccountShown:
     """One account."""
     check_sees(visitor, login)
-    return await _one(console, login)
+    return await _one(console, visitor, login)
 
 
 @router.put("/accounts/{login}", responses=problems(404, 409))
@@ -150,7 +150,7 @@ async def change_account(console: Services, visitor: Changes, login: Login, body
     check_settings(visitor)
     with told():
         await console.accounts.change(login, body.settings, visitor.login)
-    return await _one(console, login)
+    return await _one(console, visitor, login)
 
 
 @router.delete("/accounts/{login}", status_code=204, response_class=Response, responses=problems(404, 409))
@@ -168,7 +168,7 @@ async def enable_account(console: Services, visitor: Changes, login: Login) -> A
     check_sees(visitor, login)
     with told():
         await console.accounts.switch(login, True, visitor.login)
-    return await _one(console, login)
+    return await _one(console, visitor, login)
 
 
 @router.post("/accounts/{login}/disable", responses=problems(404, 409))
@@ -177,7 +177,7 @@ async def disable_account(console: Services, visitor: Changes, login: Login) -> 
     check_sees(visitor, login)
     with told():
         await console.accounts.switch(login, False, visitor.login)
-    return await _one(console, login)
+    return await _one(console, visitor, login)
 
 
 @router.put("/accounts/{login}/password", responses=problems(404, 409))
@@ -241,13 +241,13 @@ async def revoke_key(console: Services, visitor: Changes, login: Login, key_id: 
         await console.accounts.revoke_key(login, key_id, visitor.login)
 
 
-async def _one(console: Services, login: str) -> AccountShown:
+async def _one(console: Services, visitor: Visitor, login: str) -> AccountShown:
     with told():
         found = await console.accounts.one(login)
-    return _shown(found, (await console.accounts.limits([login])).get(login, []))
+    return _shown(visitor, found, (await console.accounts.limits([login])).get(login, []))
 
 
-def _shown(one: Entry, used: list[Limit]) -> AccountShown:
+def _shown(visitor: Visitor, one: Entry, used: list[Limit]) -> AccountShown:
     return AccountShown(
         login=one.login,
         enabled=one.enabled,
@@ -255,7 +255,7 @@ def _shown(one: Entry, used: list[Limit]) -> AccountShown:
         shadowed=one.shadowed,
         fault=one.fault or None,
         password=one.has_password,
-        settings=dict(one.settings),
+        settings=seen(visitor, one.settings),
         keys=[_key(key) for key in one.keys],
         used=[Used(name=limit.name, used=limit.used, limit=limit.limit) for limit in used],
         changed_at=moment(one.changed_at),

@@ -12,7 +12,7 @@ from gateway.service.accounts import AccountFaults, Taken
 from gateway.web.account_form import FIELDS, REST, SECTIONS, NotYaml, faults_by_field, settings_of, shown
 from gateway.web.needs import Services, needs
 from gateway.web.rendering import page
-from gateway.web.tenancy import check_sees, check_settings, told
+from gateway.web.tenancy import check_sees, check_settings, seen, told
 
 router = APIRouter()
 
@@ -179,7 +179,7 @@ async def _account(request: Request, console: Services, visitor: Visitor, login:
         limits=limits,
         lists=lists,
         sections=SECTIONS,
-        values=shown(found.settings),
+        values=shown(seen(visitor, found.settings)),
         rest=REST,
         changes=changes,
         settles=changes and visitor.accounts is None,
