@@ -22,6 +22,8 @@ from gateway.verdicts import Refusal
 REPORT_DELAY_S = 3.0
 """A report on single destinations waits a moment, so that one mail tells of all of them."""
 REPLY_VALIDITY_S = 24 * 3600.0
+_AT_ONCE = 5_000
+"""Jobs in one statement: those of a long list would take PostgreSQL longer than a statement may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
     if stored:
         connection.execute(insert(mails), [_mail_row(item) for item in stored])
         if rows := [row for item in stored for row in _job_rows(item, budget.held(item.accepted), storms.gathered)]:
-            connection.execute(insert(jobs), rows)
+            for start in range(0, len(rows), _AT_ONCE):
+                connection.execute(insert(jobs), rows[start : start + _AT_ONCE])
         story = [trail_row(i.envelope.queue_id, None, i.envelope.received_at, _notes(i, budget)) for i in stored]
         connection.execute(insert(trail), story)
         if rows := [row for item in stored for row in _outbox_rows(item)]:
