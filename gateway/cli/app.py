@@ -23,6 +23,7 @@ from gateway.cli import (
     report,
     routing,
     serve,
+    snippet,
     switch,
     texts,
     tokens,
@@ -62,6 +63,7 @@ app.command()(mails.inject)
 app.command()(mails.send)
 app.command("segments")(texts.segments)
 app.command()(routing.route)
+app.command()(snippet.snippet)
 app.command()(quirks.quirks)
 app.command()(report.report)
 app.command()(switch.hold)

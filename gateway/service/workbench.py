@@ -106,9 +106,9 @@ class Workbench:
         """See ``direct.check``."""
         return await direct.check(self._configuration(), draft, self._clock(), by, self._store)
 
-    async def send(self, draft: Draft, by: By) -> Accepted:
-        """See ``direct.send``."""
-        return await direct.send(self._configuration(), self._store, draft, self._clock(), by, self._wake)
+    async def send(self, draft: Draft, by: By, key: str) -> Sent:
+        """See ``direct.send_once``."""
+        return await direct.send_once(self._configuration(), self._store, draft, self._clock(), by, key, self._wake)
 
     async def send_once(self, draft: Draft, by: By, key: str) -> Sent:
         """See ``direct.send_once``."""

@@ -19,6 +19,7 @@ from gateway.web.api import accounts as accounts_api
 from gateway.web.api import audit as audit_api
 from gateway.web.api import lists as lists_api
 from gateway.web.api import people as people_api
+from gateway.web.api import snippets as snippets_api
 from gateway.web.api import tokens as tokens_api
 from gateway.web.console import Console
 from gateway.web.doorstep import Doorstep, Recorder
@@ -27,6 +28,7 @@ from gateway.web.openapi import described
 from gateway.web.pages import accounts, audit, home, lists, live, login, me, people, settings, welcome
 from gateway.web.pages import api as api_page
 from gateway.web.pages import compose as compose_page
+from gateway.web.pages import connect as connect_page
 from gateway.web.pages import explain as explain_page
 from gateway.web.problems import Problem, SignIn
 from gateway.web.rendering import page
@@ -43,6 +45,7 @@ API = (
     people_api.router,
     route.router,
     segments.router,
+    snippets_api.router,
     tokens_api.router,
     accounts_api.router,
     lists_api.router,
@@ -52,6 +55,7 @@ PAGES = (
     api_page.router,
     audit.router,
     compose_page.router,
+    connect_page.router,
     explain_page.router,
     home.router,
     lists.router,

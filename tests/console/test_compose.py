@@ -94,9 +94,15 @@ async def test_a_form_that_is_refused_says_why(tmp_path: Path) -> None:
             ({"at": "soon"}, "FORMAT"),
             ({"to": "79161234567"}, "BANNED"),
         ):
-            answer = await client.post("/compose", data={**form, **change})
+            answer = await client.post("/compose", data={**form, **change}, follow_redirects=True)
             assert words in answer.text, change
             assert answer.status_code in (200, 422)
         assert not daemon.platform.messages
+        once = {**form, "account": "test_user", "to": "79101234567", "once": "a form of its own"}
+        first, second = [await client.post("/compose", data=once) for _ in range(2)]
+        assert first.status_code == 303
+        assert first.headers["location"] == second.headers["location"], "clicked twice"
+        assert (await client.post("/compose", data={**once, "text": "y"})).status_code == 409
+        assert len(await handsets(daemon, 1)) == 1
         del client.headers["X-CSRF-Token"]
         assert (await client.post("/compose", data=form)).status_code == 403

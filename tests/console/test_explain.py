@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from gateway.service.explain import Arrival, explain
 
 from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
 from gateway.service.examples import example_world, examples
+from gateway.service.explain import Arrival, explain
 from gateway.settings.load import load
 from tests.browser import CONSOLE, PHONE, accessible, base, chromium, link, needs_chromium, picture, signed_in
 from tests.running import running, template, write_config

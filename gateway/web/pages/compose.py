@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from gateway.model import Accepted, Door
 from gateway.policy.accounts import ANY
 from gateway.policy.permissions import Scope, Visitor
 from gateway.service import counting
-from gateway.service.direct import By, Draft
+from gateway.service.direct import By, Draft, OtherContent
 from gateway.service.way import Way
 from gateway.service.wording import what_and_fix
 from gateway.sms import numbers as phones
@@ -129,8 +130,10 @@ async def act(  # noqa: PLR0913, PLR0917  (the fields of the form)
     text: _Text = "",
     at: _Short = "",
     do: _Short = "check",
+    once: _Short = "",
 ) -> Response:
-    """``clean`` and ``latin`` change the text; ``check`` shows what would be sent; ``send`` sends."""
+    """``clean`` and ``latin`` change the text; ``check`` shows what would be sent; ``send`` sends, once
+    for each form that was shown."""
     typed = Typed(account, originator, to, text, at)
     if do == "clean":
         typed = replace(typed, text=counting.cleaned(text))
@@ -144,12 +147,11 @@ async def act(  # noqa: PLR0913, PLR0917  (the fields of the form)
     try:
         draft = typed.draft()
         if do == "send":
-            accepted = await console.workbench.send(draft, by)
-            if accepted.jobs:
-                return RedirectResponse(f"/compose?sent={accepted.jobs[0].mail_id}", 303)
-        else:
-            accepted = await console.workbench.check(draft, by)
-        outcome = _outcome(console, visitor, accepted, language(request))
+            done = await console.workbench.send(draft, by, once)
+            return RedirectResponse(f"/compose?sent={done.mail_id}", 303)
+        outcome = _outcome(console, visitor, await console.workbench.check(draft, by), language(request))
+    except OtherContent:
+        raise Problem(409, "This form has been sent already. Load the page again.") from None
     except Refused as refused:
         why, fix = what_and_fix(refused.refusal, language(request))
         outcome = {"verdict": refused.refusal.code, "why": why, "fix": fix}
@@ -196,6 +198,7 @@ async def _shown(request: Request, console: Console, visitor: Visitor, typed: Ty
         "more": max(0, len(typed.numbers) - SHOWN),
         "total": _total(recipients, len(typed.numbers)),
         "outcome": None,
+        "once": secrets.token_urlsafe(12),
         "zone": f"UTC{local(time.time()):%z}",
     }
 
