@@ -119,8 +119,7 @@ class Provider:
 
 
 def _registry() -> Any:
-    with warnings.catch_warnings():  # it would rather have httpx2; ours is httpx
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True):  # it would rather have httpx2; ours is httpx
         from authlib.integrations.starlette_client import OAuth  # noqa: PLC0415  (for those only who use it)
     return OAuth()
 

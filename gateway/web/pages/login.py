@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
@@ -18,6 +19,8 @@ from gateway.web.needs import Services, from_our_page, in_person, needs, visit_o
 from gateway.web.oidc import NotProven, Provider
 from gateway.web.problems import Problem
 from gateway.web.rendering import page
+
+log = structlog.get_logger()
 
 router = APIRouter()
 
@@ -121,6 +124,7 @@ async def from_provider(request: Request, console: Services) -> Response:
     except NotProven:
         return _shown(request, console, 401, "/", "not_proven")
     except NotLetIn as reason:
+        log.warning("console.not_let_in", how="oidc", why=str(reason))
         return _shown(request, console, 403, "/", f"not_let_in_{reason}")
     secret = await console.sessions.begin(user, stranger(request), "oidc")
     return await come_in(request, console, secret, named.target)
