@@ -33,7 +33,8 @@ class Provider:
     lies: dict[str, Any] = field(default_factory=dict)
     algorithm: str = "RS256"
     key: Any = None
-    announces: list[str] = field(default_factory=lambda: ["RS256"])
+    announces: tuple[str, ...] = ("none", "HS256", "RS256")
+    """A provider that would do anything."""
     asked: list[dict[str, str]] = field(default_factory=list)
     given: dict[str, dict[str, str]] = field(default_factory=dict)
     """What was asked for, by the code that was given."""
@@ -114,7 +115,11 @@ class Provider:
 
     def sign_by(self, algorithm: str) -> None:
         """``HS256``: the public key as a secret, as in CVE-2015-9235; ``none``: not at all."""
-        self.algorithm, self.announces = algorithm, [algorithm, "RS256"]
+        self.algorithm = algorithm
+
+    def be_honest(self) -> None:
+        """No lies any more."""
+        self.lies, self.algorithm, self.key = {}, "RS256", self.published
 
 
 def _encoded(raw: bytes) -> str:
