@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from rich.markup import escape
 from rich.panel import Panel
@@ -22,7 +21,9 @@ from rich.text import Text
 
 from gateway.cli.common import console
 from gateway.cli.configure import new_password
-from gateway.sandbox.platform import Platform, Sms
+from gateway.policy.permissions import Role
+from gateway.sandbox.platform import Sms
+from gateway.settings.load import Configuration
 
 NUMBER = "79101234567"
 SENDER = "you@example.com"
@@ -37,8 +38,9 @@ dialects:
   template: {{addresses: ["emailtosms@sms.example.com", "email2sms@sms.example.com"]}}
   address: {{domains: ["sms.example.com"]}}
 providers:
-  main: {{driver: targetsms, url: "http://127.0.0.1:{web}/sendsms.php", user: demo, password: "{password}"}}
+  main: {{driver: sandbox}}
 routes: [{{providers: [main]}}]
+console: {{bind: "127.0.0.1:{web}"}}
 replies: {{from: "sms@sms.example.com", smarthost: "smtp://127.0.0.1:{sink}"}}
 log: {{level: {level}}}
 """
@@ -85,12 +87,10 @@ class _Demo:
         self._password = new_password()
         self._smtp, self._web, self._sink = (_free_port(wanted) for wanted in (2525, 8025, 2500))
         self._rang = asyncio.Event()
-        self._platform = Platform(clock=time.time, user="demo", password=self._password, rings=self._show)
         self._level = "info" if verbose else "error"
 
     async def run(self, once: bool) -> None:
         from gateway.daemon import Daemon  # noqa: PLC0415
-        from gateway.sandbox.web import application  # noqa: PLC0415
         from gateway.settings.load import load  # noqa: PLC0415
         from gateway.watch.log import set_up  # noqa: PLC0415
 
@@ -99,23 +99,22 @@ class _Demo:
         ports = {"smtp": self._smtp, "web": self._web, "sink": self._sink}
         (self._folder / "gateway.yaml").write_text(_GATEWAY.format(**values, **ports), "utf-8")
         (self._folder / "accounts.yaml").write_text(_ACCOUNTS.format(**values), "utf-8")
-        site = web.AppRunner(application(self._platform), access_log=None)
-        await site.setup()
-        await web.TCPSite(site, "127.0.0.1", self._web).start()
         mailbox = _Mailbox()
         loop = asyncio.get_running_loop()
         sink = await loop.create_server(lambda: SMTP(mailbox, loop=loop), "127.0.0.1", self._sink)
-        daemon = Daemon(load(self._folder / "gateway.yaml"))
+        configuration = load(self._folder / "gateway.yaml")
+        link = await _admin(configuration)
+        daemon = Daemon(configuration)
         await daemon.start()
+        daemon.platform.rings = self._show
         try:
             await self._first_sms()
             if not once:
-                self._what_next()
+                self._what_next(link)
                 await asyncio.Event().wait()
         finally:
             await daemon.stop()
             sink.close()
-            await site.cleanup()
 
     async def _first_sms(self) -> None:
         mail = _template_mail(self._password)
@@ -132,11 +131,13 @@ class _Demo:
         console.print(Panel(Text(sms.text), title=title, subtitle=subtitle, border_style="green"))
         self._rang.set()
 
-    def _what_next(self) -> None:
+    def _what_next(self, link: str) -> None:
         subject = f"Demo;demo;{self._password};"
         console.print(
             f"""
-[bold]The gateway is running.[/]  Handsets: [link]http://127.0.0.1:{self._web}/[/]   SMTP: 127.0.0.1:{self._smtp}
+[bold]The gateway is running.[/]  SMTP: 127.0.0.1:{self._smtp}   Console, signed in by this link, once:
+
+  [link]{link}[/]
 
 [bold]Try it[/] (account demo, password {self._password}, originators Demo and My Bank):
 
@@ -146,12 +147,29 @@ class _Demo:
   printf 'Subject: {subject}\\n\\nHello from curl\\n' | \\
   curl smtp://127.0.0.1:{self._smtp} --mail-from {SENDER} --mail-rcpt {NUMBER}@sms.example.com -T -
 
-Change the password in the subject and see the reply that the sender would get.
+Change the password in the subject and see the reply that the sender would get. In the console, Messages tells
+the story of each mail, and Phones has the handsets.
 [dim]Ctrl-C stops the gateway and removes everything.[/]
 """,
             highlight=False,
             soft_wrap=True,
         )
+
+
+async def _admin(configuration: Configuration) -> str:
+    """Somebody who may do everything in the console, and the link by which he comes in."""
+    from gateway.daemon import open_store  # noqa: PLC0415
+    from gateway.service.credentials import Credentials  # noqa: PLC0415
+    from gateway.service.people import People, User  # noqa: PLC0415
+
+    credentials, store = Credentials(), await open_store(configuration, exclusive=False)
+    try:
+        people = People(store, lambda: configuration, credentials)
+        await people.add(User("you", Role.ADMIN, texts=True), "demo")
+        return await people.link("you", enters=True)
+    finally:
+        credentials.close()
+        await store.close()
 
 
 def _template_mail(password: str) -> bytes:
