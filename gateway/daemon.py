@@ -51,6 +51,7 @@ from gateway.service.post import Post
 from gateway.service.presence import Presence, bury_all
 from gateway.service.providers import About, Providers
 from gateway.service.receipts import Poll, Receipts, reporting
+from gateway.service.rejections import Rejections
 from gateway.service.roster import Roster
 from gateway.service.sessions import Sessions
 from gateway.service.standing import standing
@@ -272,6 +273,7 @@ class Daemon:
             accounts=Accounts(self.store, lambda: self._configuration),
             desk=Desk(self.store),
             feed=self._feed,
+            rejections=Rejections(self.store),
             intake=self.intake,
             messages=Messages(self.store),
             lists=Lists(self.store, lambda: self._configuration),

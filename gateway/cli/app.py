@@ -10,6 +10,7 @@ from gateway.cli import (
     bans,
     configure,
     demo,
+    events,
     health,
     heartbeats,
     lists,
@@ -65,6 +66,8 @@ app.command("segments")(texts.segments)
 app.command()(routing.route)
 app.command()(snippet.snippet)
 app.command()(quirks.quirks)
+app.command()(events.log)
+app.command()(events.rejections)
 app.command()(report.report)
 app.command()(switch.hold)
 app.command()(switch.resume)

@@ -53,6 +53,7 @@ class Kind(StrEnum):
     RETRIED = "retried"
     REPLIED = "replied"
     INCOMING = "incoming"
+    REJECTED = "rejected"
     NOTED = "noted"
 
 
@@ -65,6 +66,7 @@ class Event:
     at: float
     kind: Kind
     mail: str
+    """Queue id; empty where a client was turned away before there was a mail."""
     job: str | None = None
     account: str | None = None
     state: State | None = None
@@ -99,8 +101,8 @@ def told(row: Written) -> Event:
         verdict=verdict,
         provider=str(values.get("provider", "")),
         to=mask(row.destination) if row.destination else str(values.get("to", "")),
-        listener=row.listener,
-        peer=row.peer,
+        listener=row.listener or str(values.get("listener", "")),
+        peer=row.peer or str(values.get("peer", "")),
         jobs=int(jobs) if kind is Kind.ACCEPTED and jobs is not None else None,
         what=_NUMBER.sub(lambda found: mask(found[0]), _words(note, kind)),
     )
@@ -142,6 +144,7 @@ _KINDS: Mapping[tuple[str, str], tuple[Kind, State | None]] = {
     ("desk", Happening.RETRY.value): (Kind.RETRIED, State.QUEUED),
     ("reply", "sent"): (Kind.REPLIED, None),
     ("incoming", "an SMS came in"): (Kind.INCOMING, None),
+    ("rejected", "turned away"): (Kind.REJECTED, None),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -17,15 +17,17 @@ from sqlalchemy import Connection
 from gateway.policy.guessing import network
 from gateway.sms.numbers import mask
 from gateway.spool import rejections
-from gateway.spool.rejections import RefusedMail, Row
+from gateway.spool.rejections import RefusedMail, Row, Which
 from gateway.spool.store import Store
 from gateway.verdicts import REASONS, Refusal, Values
 
-__all__ = ["MANY", "At", "Door", "Page", "Rejection", "RejectionBook", "Spoken", "find", "listed"]
+__all__ = ["MANY", "At", "Door", "Page", "Rejection", "RejectionBook", "Rejections", "Spoken", "Which"]
 
 MANY = "*"
 """Stands for all clients, when there are more different ones between two writes than are told apart."""
 MAX_HELD = 1000
+TOLD_AGAIN_S = 60.0
+TOLD_AT_ONCE = 10
 MAX_LINES = 40
 MAX_LINE = 200
 _WITH_WORDS = frozenset({"HELO", "EHLO", "LHLO", "MAIL", "RCPT"})
@@ -120,6 +122,7 @@ class RejectionBook:
         self._is_ours = is_ours
         self._clock = clock
         self._held: dict[bytes, Row] = {}
+        self._told: dict[bytes, float] = {}
 
     def refused(self, refusal: Refusal, at: At, reply: str = "", spoken: Spoken | None = None) -> None:
         """For a reason of the verdicts."""
@@ -164,13 +167,23 @@ class RejectionBook:
         if not self._held:
             return
         held, self._held = self._held, {}
+        told = self._news(held)
         try:
-            await self._store.write(lambda connection: rejections.add(connection, list(held.values())))
+            await self._store.write(lambda connection: rejections.add(connection, list(held.values()), told))
         except Exception:
             for key, row in held.items():
                 newer = self._held.get(key)
                 self._held[key] = replace(row, last_at=newer.last_at, count=row.count + newer.count) if newer else row
             raise
+
+    def _news(self, held: Mapping[bytes, Row]) -> list[Row]:
+        """What those who follow the events hear: alike ones once a minute, in a flood not all."""
+        now = self._clock()
+        fresh = [key for key in held if now - self._told.get(key, float("-inf")) >= TOLD_AGAIN_S][:TOLD_AT_ONCE]
+        if len(self._told) > MAX_HELD:
+            self._told.clear()
+        self._told.update(dict.fromkeys(fresh, now))
+        return [held[key] for key in fresh]
 
 
 def masked_recipient(address: str, is_ours: Callable[[str], bool] = lambda address: False) -> str:
@@ -242,35 +255,32 @@ class Page:
     next: str | None
 
 
-async def listed(
-    store: Store,
-    *,
-    before: str | None = None,
-    limit: int = 50,
-    accounts: Collection[str] | None = None,
-    since: float = 0.0,
-) -> Page:
-    """Both kinds together, by the time of the last try. Raises ``ValueError`` for a ``before`` that is none of ours."""
-    cursor = _cursor(before)
-    wanted = sorted(accounts) if accounts is not None else None
+class Rejections:
+    """What operators ask."""
 
-    def read(connection: Connection) -> tuple[Sequence[Row], Sequence[RefusedMail]]:
-        rows = rejections.listed(connection, cursor and (cursor[0], cursor[1]), limit + 1, wanted, since)
-        mails = rejections.mails_refused(connection, cursor and (cursor[0], cursor[2]), limit + 1, wanted, since)
-        return rows, mails
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
-    rows, mails = await store.read(read)
-    found = sorted([*map(_of_row, rows), *map(_of_mail, mails)], key=lambda one: one.last_at, reverse=True)
-    if len(found) <= limit:
-        return Page(found, None)
-    found = found[:limit]
-    return Page(found, _cursor_behind(found, cursor))
+    async def listed(self, which: Which = Which(), *, before: str | None = None, limit: int = 50) -> Page:  # noqa: B008
+        """Both kinds together, by the time of the last try. Raises ``ValueError`` for a ``before`` that is none of
+        ours."""
+        cursor = _cursor(before)
 
+        def read(connection: Connection) -> tuple[Sequence[Row], Sequence[RefusedMail]]:
+            rows = rejections.listed(connection, which, cursor and (cursor[0], cursor[1]), limit + 1)
+            mails = rejections.mails_refused(connection, which, cursor and (cursor[0], cursor[2]), limit + 1)
+            return rows, mails
 
-async def find(store: Store, number: int) -> Rejection | None:
-    """One of those at the doors, by its number."""
-    row = await store.read(lambda connection: rejections.one(connection, number))
-    return None if row is None else _of_row(row)
+        rows, mails = await self._store.read(read)
+        found = sorted([*map(_of_row, rows), *map(_of_mail, mails)], key=lambda one: one.last_at, reverse=True)
+        if len(found) <= limit:
+            return Page(found, None)
+        return Page(found[:limit], _cursor_behind(found[:limit], cursor))
+
+    async def find(self, number: int) -> Rejection | None:
+        """One of those at the doors, by its number."""
+        row = await self._store.read(lambda connection: rejections.one(connection, number))
+        return None if row is None else _of_row(row)
 
 
 def _cursor(before: str | None) -> tuple[float, int, str] | None:
@@ -291,7 +301,6 @@ def _cursor_behind(found: Sequence[Rejection], cursor: tuple[float, int, str] | 
 
 
 def _of_row(row: Row) -> Rejection:
-    known = REASONS.get(row.reason)
     return Rejection(
         id=str(row.id),
         mail=None,
@@ -304,7 +313,7 @@ def _of_row(row: Row) -> Rejection:
         helo=row.helo,
         tls=row.tls,
         reason=row.reason,
-        verdict=Refusal(known, row.values).code if known else "",
+        verdict=row.verdict,
         values=row.values,
         reply=row.reply,
         sender=row.sender,

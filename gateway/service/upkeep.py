@@ -29,6 +29,8 @@ async def prune(store: Store, now: float, keep: RetentionSettings) -> None:
             log.info("store.pruned", what=what, count=total)
     await store.write(lambda connection: quirks.forget(connection, now - keep.records))
     await store.write(lambda connection: rejections.forget(connection, now - keep.rejections))
+    while await store.write(lambda connection: rejections.forget_events(connection, now - 86400)) == rejections.AT_ONCE:
+        pass
     await store.write(lambda connection: retention.forget_counters(connection, now))
     await store.write(lambda connection: tallies.forget(connection, now, keep.records, keep.figures))
     await store.write(lambda connection: balances.forget(connection, now - keep.figures))

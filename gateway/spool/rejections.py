@@ -10,14 +10,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, text
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.spool.schema import REFUSED, mails, rejections
+from gateway.model import Note
+from gateway.spool.schema import REFUSED, mails, rejections, trail
+from gateway.spool.trail import trail_row
+from gateway.verdicts import REASONS, Refusal
 
 MAX_ROWS = 10_000
 """Beyond, those that were seen longest ago are forgotten."""
 AT_ONCE = 1000
+NO_MAIL = ""
+"""Where the trail has a mail's id: there was none."""
+ROOM = "rejected"
 DAY_S = 86400
 
 
@@ -47,6 +53,12 @@ class Row:
     id: int | None = None
 
     @property
+    def verdict(self) -> str:
+        """Empty where the doors' reasons have none."""
+        known = REASONS.get(self.reason)
+        return Refusal(known, self.values).code if known else ""
+
+    @property
     def key(self) -> bytes:
         """Equal for what is counted together."""
         alike = (self.listener, self.peer, self.reason, self.sender, self.account or "", str(self.last_at // DAY_S))
@@ -70,8 +82,9 @@ class RefusedMail:
     account: str | None
 
 
-def add(connection: Connection, seen: Sequence[Row]) -> None:
-    """Count them on top of what is known. Several processes do this at one time: all in the same order."""
+def add(connection: Connection, seen: Sequence[Row], told: Sequence[Row] = ()) -> None:
+    """Count them on top of what is known. Several processes do this at one time: all in the same order. Of ``told``
+    those hear who follow the events."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(rejections)
     new = statement.excluded
@@ -81,6 +94,17 @@ def add(connection: Connection, seen: Sequence[Row]) -> None:
     )
     rows = {row.key: row for row in seen}
     connection.execute(upsert, [_stored(rows[key]) for key in sorted(rows)])
+    if told:
+        connection.execute(insert(trail), [_event(row) for row in told])
+
+
+def _event(row: Row) -> dict[str, Any]:
+    values = {"listener": row.listener, "peer": row.peer, "verdict": row.verdict, "why": row.reply or row.reason}
+    return trail_row(NO_MAIL, None, row.last_at, (Note(ROOM, "turned away", _given(values, row.account)),))
+
+
+def _given(values: dict[str, str], account: str | None) -> dict[str, str]:
+    return {key: value for key, value in (values | {"account": account or ""}).items() if value}
 
 
 def _stored(row: Row) -> dict[str, Any]:
@@ -89,17 +113,34 @@ def _stored(row: Row) -> dict[str, Any]:
     return {name: value.replace("\0", "?") if isinstance(value, str) else value for name, value in stored.items()}
 
 
-def listed(
-    connection: Connection, before: tuple[float, int] | None, limit: int, accounts: Sequence[str] | None, since: float
-) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which ones are looked for. Empty: any."""
+
+    accounts: tuple[str, ...] | None = None
+    """A tenant's."""
+    reason: str = ""
+    listener: str = ""
+    peer: str = ""
+    """Its beginning."""
+
+    def conditions(self, table: Any) -> list[Any]:
+        """Of a query on ``rejections`` or ``mails``."""
+        found = [] if self.accounts is None else [table.c.account.in_(self.accounts)]
+        for column, value in ((table.c.reason, self.reason), (table.c.listener, self.listener)):
+            if value:
+                found.append(column == value)
+        return [*found, table.c.peer.startswith(self.peer, autoescape=True)] if self.peer else found
+
+
+def listed(connection: Connection, which: Which, before: tuple[float, int] | None, limit: int) -> list[Row]:
     """The newest, behind a row's ``(last_at, id)``."""
-    query = select(rejections).order_by(rejections.c.last_at.desc(), rejections.c.id.desc()).limit(limit)
+    query = select(rejections).where(*which.conditions(rejections))
+    query = query.order_by(rejections.c.last_at.desc(), rejections.c.id.desc()).limit(limit)
     if before is not None:
         at, number = before
         query = query.where(or_(rejections.c.last_at < at, and_(rejections.c.last_at == at, rejections.c.id < number)))
-    if accounts is not None:
-        query = query.where(rejections.c.account.in_(accounts))
-    return [_row(row) for row in connection.execute(query.where(rejections.c.last_at >= since)).mappings()]
+    return [_row(row) for row in connection.execute(query).mappings()]
 
 
 def one(connection: Connection, number: int) -> Row | None:
@@ -114,16 +155,14 @@ def _row(row: Any) -> Row:
 
 
 def mails_refused(
-    connection: Connection, before: tuple[float, str] | None, limit: int, accounts: Sequence[str] | None, since: float
+    connection: Connection, which: Which, before: tuple[float, str] | None, limit: int
 ) -> list[RefusedMail]:
     """The newest, behind a mail's ``(received_at, id)``."""
-    query = select(mails).where(text(REFUSED), mails.c.received_at >= since)
+    query = select(mails).where(text(REFUSED), *which.conditions(mails))
     query = query.order_by(mails.c.received_at.desc(), mails.c.id.desc()).limit(limit)
     if before is not None:
         at, mail_id = before
         query = query.where(or_(mails.c.received_at < at, and_(mails.c.received_at == at, mails.c.id < mail_id)))
-    if accounts is not None:
-        query = query.where(mails.c.account.in_(accounts))
     return [
         RefusedMail(
             id=row.id,
@@ -140,6 +179,12 @@ def mails_refused(
         )
         for row in connection.execute(query)
     ]
+
+
+def forget_events(connection: Connection, before: float) -> int:
+    """What was told to those who follow: after a day nobody asks for it. At most ``AT_ONCE``."""
+    old = select(trail.c.id).where(trail.c.mail_id == NO_MAIL, trail.c.at < before).limit(AT_ONCE)
+    return connection.execute(delete(trail).where(trail.c.id.in_(old))).rowcount
 
 
 def forget(connection: Connection, before: float) -> int:

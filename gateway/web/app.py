@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from gateway import __version__
 from gateway.web import probes, problems
-from gateway.web.api import about, events, explain, figures, messages, providers, route, segments
+from gateway.web.api import about, events, explain, figures, messages, providers, rejections, route, segments
 from gateway.web.api import accounts as accounts_api
 from gateway.web.api import audit as audit_api
 from gateway.web.api import lists as lists_api
@@ -25,7 +25,7 @@ from gateway.web.console import Console
 from gateway.web.doorstep import Doorstep, Recorder
 from gateway.web.needs import is_api, visit_of
 from gateway.web.openapi import described
-from gateway.web.pages import accounts, audit, home, lists, live, login, me, people, settings, welcome
+from gateway.web.pages import accounts, audit, home, lists, live, login, me, people, rejected, settings, welcome
 from gateway.web.pages import api as api_page
 from gateway.web.pages import compose as compose_page
 from gateway.web.pages import connect as connect_page
@@ -43,6 +43,7 @@ API = (
     messages.router,
     providers.router,
     people_api.router,
+    rejections.router,
     route.router,
     segments.router,
     snippets_api.router,
@@ -63,6 +64,7 @@ PAGES = (
     login.router,
     me.router,
     people.router,
+    rejected.router,
     settings.router,
     welcome.router,
 )

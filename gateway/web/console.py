@@ -17,6 +17,7 @@ from gateway.service.lists import Lists
 from gateway.service.messages import Messages
 from gateway.service.people import People
 from gateway.service.providers import Providers
+from gateway.service.rejections import Rejections
 from gateway.service.sessions import Sessions
 from gateway.service.switch import Switch
 from gateway.service.tokens import Tokens
@@ -39,6 +40,7 @@ class Console:
     health: Health
     desk: Desk
     feed: Feed
+    rejections: Rejections
     intake: Intake
     messages: Messages
     lists: Lists

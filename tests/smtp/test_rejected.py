@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.daemon import Daemon
-from gateway.service.rejections import Rejection, listed
+from gateway.service.rejections import Rejection, Rejections
 from tests.process import command
 from tests.running import LOOPBACK, Client, listener, port, running, subject_mail, template, write_config
 
@@ -23,7 +23,7 @@ DOORS = {
 async def book(daemon: Daemon, count: int) -> dict[str, Rejection]:
     """By reason, once there are that many different ones."""
     async with asyncio.timeout(10):
-        while len(found := (await listed(daemon.store)).items) < count:
+        while len(found := (await Rejections(daemon.store).listed()).items) < count:
             await daemon.intake.rejections.write()
             await asyncio.sleep(0.01)
     return {one.reason: one for one in found}
@@ -128,7 +128,7 @@ async def test_who_does_nothing_wrong_is_not_in_it(tmp_path: Path) -> None:
         assert (await client.mail(template(), SERVICE)).startswith("250")
         await client.say("QUIT")
         await daemon.intake.rejections.write()
-        assert (await listed(daemon.store)).items == []
+        assert (await Rejections(daemon.store).listed()).items == []
 
 
 async def test_who_does_not_wait_for_the_greeting(tmp_path: Path) -> None:

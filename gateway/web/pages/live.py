@@ -27,6 +27,7 @@ _LOOKS = {
     Kind.DUPLICATE: "cancelled",
     Kind.REPLIED: "submitted",
     Kind.INCOMING: "good",
+    Kind.REJECTED: "refused",
     Kind.NOTED: "cancelled",
 }
 """As which state a kind of event looks, where it is not called like one."""
@@ -38,6 +39,7 @@ _ICONS = {
     Kind.DUPLICATE: "copy",
     Kind.REPLIED: "reports",
     Kind.INCOMING: "phones",
+    Kind.REJECTED: "rejected",
     Kind.NOTED: "info",
 }
 

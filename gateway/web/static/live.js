@@ -5,7 +5,7 @@
 (() => {
   const POLL_MS = 3000, HELLO_MS = 5000, AGAIN_MS = 120000, HIDDEN_MS = 5000, GATHER_MS = 300, AT_MOST = 500;
   const dot = document.querySelector("[data-live-dot]");
-  const isUsed = () => document.querySelector('[hx-trigger*="live:"], [data-live]') !== null;
+  const isUsed = () => document.querySelector('[hx-trigger*="live:"], [data-live-news]') !== null;
   let source = null, poll = 0, last = null, failures = 0, hello = 0, hiding = 0, gathering = 0, isPaused = false, isAnew = false;
   const waiting = [];
 
@@ -17,18 +17,25 @@
     dot.querySelector("span").textContent = dot.dataset[state];
   }
 
-  // At most every GATHER_MS: live:message, and live:QUEUE-ID for each mail that it is about; live:anew where one must
-  // look at everything, because more may have happened than was heard.
+  // At most every GATHER_MS: live:message, and live:QUEUE-ID for each mail that it is about; live:rejected where somebody
+  // was turned away; live:anew where one must look at everything, because more may have happened than was heard.
   function tell(event) {
     if (event === null) isAnew = true; else waiting.push(event);
     if (isPaused || gathering) return;
     gathering = setTimeout(() => {
       gathering = 0;
       if (isPaused || !(isAnew || waiting.length)) return;
-      const names = new Set(["live:message", ...(isAnew ? ["live:anew"] : []), ...waiting.map((one) => `live:${one.mail}`)]);
+      const names = new Set(isAnew ? ["live:message", "live:anew"] : []);
+      for (const one of waiting) {
+        if (one.mail) names.add("live:message").add(`live:${one.mail}`);
+        if (["rejected", "refused"].includes(one.kind)) names.add("live:rejected");
+      }
       const detail = {events: waiting.splice(0), anew: isAnew};
       isAnew = false;
-      for (const name of names) document.body.dispatchEvent(new CustomEvent(name, {detail}));
+      for (const name of names) {
+        document.body.dispatchEvent(new CustomEvent(name, {detail}));
+        document.querySelectorAll(`[data-live-news="${CSS.escape(name)}"]`).forEach((news) => { news.hidden = false; });
+      }
     }, GATHER_MS);
   }
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.service import rejections as service
-from gateway.service.rejections import At, Door, Rejection, RejectionBook, Spoken
+from gateway.service.rejections import At, Door, Rejection, RejectionBook, Rejections, Spoken, Which
 from gateway.spool import rejections
 from gateway.spool.put import put
 from gateway.spool.rejections import Row
@@ -36,7 +36,7 @@ ONE = Row(
 
 
 async def known(store: Store) -> list[Rejection]:
-    return (await service.listed(store, limit=1000)).items
+    return (await Rejections(store).listed(limit=1000)).items
 
 
 async def test_alike_ones_of_a_day_are_one(store: Store) -> None:
@@ -53,8 +53,8 @@ async def test_alike_ones_of_a_day_are_one(store: Store) -> None:
     ]
     assert (found[2].first_at, found[2].dialogue) == (NOW, ("C: EHLO client",))
     assert (found[2].verdict, found[1].verdict) == ("FORBIDDEN", "")
-    assert await service.find(store, int(found[1].id)) == found[1]
-    assert await service.find(store, 10**6) is None
+    assert await Rejections(store).find(int(found[1].id)) == found[1]
+    assert await Rejections(store).find(10**6) is None
 
 
 async def test_two_processes_count_the_same_clients(store: Store, other: Store) -> None:
@@ -91,7 +91,7 @@ async def test_pages_hold_both_kinds_each_once(store: Store, limit: int) -> None
     found: list[Rejection] = []
     before: str | None = None
     while True:
-        page = await service.listed(store, before=before, limit=limit)
+        page = await Rejections(store).listed(before=before, limit=limit)
         assert len(page.items) <= limit
         found += page.items
         before = page.next
@@ -107,7 +107,7 @@ async def test_a_tenant_sees_its_own(store: Store) -> None:
     mine = refused_mail(Refusal(LIST_UNKNOWN))
     await store.write(lambda c: rejections.add(c, [ONE, replace(ONE, account="shop")]))
     await store.write(lambda c: put(c, [replace(mine, account="shop"), refused_mail(Refusal(LIST_UNKNOWN))]))
-    found = (await service.listed(store, accounts={"shop"})).items
+    found = (await Rejections(store).listed(Which(accounts=("shop",)))).items
     assert [one.account for one in found] == ["shop", "shop"]
 
 
