@@ -144,7 +144,7 @@ def test_every_language_says_it(language: str) -> None:
         (rejection("door_not_smtp", trusted=True), "whose trust must hold its network."),
         (rejection("sender_not_allowed"), "alerts@x.example is in no account's senders"),
         (rejection("relay_denied"), "“emailtosm@sms.example.com” is no address of this gateway"),
-        (rejection("credentials_wrong", account=None), "account …."),
+        (rejection("credentials_wrong", account=None), "account (unknown)."),
         (rejection("what a later version knows"), ""),
     ],
 )

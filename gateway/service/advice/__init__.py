@@ -61,7 +61,7 @@ def _values(rejection: Rejection, words: Mapping[str, Any]) -> dict[str, str]:
         "network": _network(rejection.peer),
         "sender": rejection.sender or "<>",
         "recipient": ", ".join(rejection.recipients) or "…",
-        "account": rejection.account or "…",
+        "account": rejection.account or words["nobody"],
         "reply": rejection.reply,
     }
 
