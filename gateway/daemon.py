@@ -47,6 +47,7 @@ from gateway.service.mailroom import Mailroom
 from gateway.service.memory import Memory
 from gateway.service.messages import Messages
 from gateway.service.people import People
+from gateway.service.phones import Phones
 from gateway.service.post import Post
 from gateway.service.presence import Presence, bury_all
 from gateway.service.providers import About, Providers
@@ -283,7 +284,7 @@ class Daemon:
             workbench=Workbench(
                 lambda: self._configuration, self.store, self._credentials, self._upstreams, self._wake
             ),
-            platform=self.platform if has_sandbox else None,
+            phones=Phones(self.platform, lambda: self._configuration, self._receipts.take) if has_sandbox else None,
         )
 
     def _metrics_page(self) -> Page:

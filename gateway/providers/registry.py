@@ -68,7 +68,7 @@ def http(settings: type[ProviderSettings], driver: Callable[[Any, str], Driver])
 def _sandbox(settings: SandboxSettings, around: Surroundings) -> Upstream:
     from gateway.providers.http import HttpUpstream  # noqa: PLC0415
 
-    return HttpUpstream.of(sandbox.driver(), settings, SandboxTransport(around.platform))
+    return HttpUpstream.of(sandbox.driver(), settings, SandboxTransport(around.platform, around.name))
 
 
 _BUILT_IN = (

@@ -32,12 +32,12 @@ def driver() -> TargetSms:
 class SandboxTransport(httpx.AsyncBaseTransport):
     """Hands requests to the platform without a network between."""
 
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
+    def __init__(self, platform: Platform, name: str = "") -> None:
+        self._platform, self._name = platform, name
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer as the platform on HTTP would, lost answers included."""
-        answer = wire.get(self._platform, request.url.params.multi_items())
+        answer = wire.get(self._platform, request.url.params.multi_items(), self._name)
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
         if answer.cut:

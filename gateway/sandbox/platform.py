@@ -66,6 +66,10 @@ class Sms:
     at: float
     state: str = "send"
     changed_at: float | None = None
+    waits: bool = False
+    """Somebody will decide what becomes of it: it does not confirm by itself."""
+    provider: str = ""
+    """The provider account that sent it, where that is known."""
 
 
 @dataclass(slots=True)
@@ -79,6 +83,7 @@ class Platform:
     balance: str = "445.6 RUR"
     window_s: float = WINDOW_S
     deliver_after_s: float = 1.0
+    """``inf``: handsets confirm only what somebody decides."""
     rings: Callable[[Sms], None] = lambda sms: None
     """Called for each SMS that reaches a handset."""
     messages: deque[Sms] = field(default_factory=lambda: deque(maxlen=KEPT))
@@ -125,7 +130,7 @@ class Platform:
         self._seen[key] = now
         return False
 
-    def deliver(self, originator: str, number: str, text: str) -> Sms:
+    def deliver(self, originator: str, number: str, text: str, provider: str = "") -> Sms:
         """An SMS reaches a handset."""
         counted = segments.segment(text)
         sms = Sms(
@@ -136,6 +141,7 @@ class Platform:
             alphabet=counted.alphabet.value,
             segments=len(counted.segments),
             at=self.clock(),
+            provider=provider,
         )
         self._next_id += 1
         self.messages.append(sms)
@@ -159,7 +165,12 @@ class Platform:
             self.settle(sms)
         return sms
 
+    def decide(self, sms: Sms, state: str) -> None:
+        """What the handset or the network did with it; ``send``: nothing yet, until somebody decides again."""
+        sms.waits = state == "send"
+        sms.state, sms.changed_at = state, None if sms.waits else self.clock()
+
     def settle(self, sms: Sms) -> None:
         """Handsets confirm by themselves after a moment, unless somebody has decided otherwise."""
-        if sms.state == "send" and self.clock() - sms.at >= self.deliver_after_s:
+        if sms.state == "send" and not sms.waits and self.clock() - sms.at >= self.deliver_after_s:
             sms.state, sms.changed_at = "deliver", sms.at + self.deliver_after_s

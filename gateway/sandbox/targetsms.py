@@ -14,8 +14,8 @@ DUPLICATE = "error: Попытка отправки более одного од
 BAD_LOGIN = "Неправильный логин или пароль"
 
 
-def get(platform: Platform, query: Iterable[tuple[str, str]]) -> Answer:
-    """A GET request, its query already percent-decoded."""
+def get(platform: Platform, query: Iterable[tuple[str, str]], provider: str = "") -> Answer:
+    """A GET request, its query already percent-decoded. ``provider``: the account that makes it, if that is known."""
     given = dict(query)
     if platform.user and (given.get("user"), given.get("pwd")) != (platform.user, platform.password):
         return Answer(BAD_LOGIN)
@@ -25,15 +25,15 @@ def get(platform: Platform, query: Iterable[tuple[str, str]]) -> Answer:
         return _status(platform, given["smsid"], detailed=given.get("detail") == "1")
     numbers = [part.strip() for part in given.get("dadr", "").split(",") if part.strip()]
     originator, text = given.get("sadr", ""), given.get("text", "")
-    return platform.sending(originator, numbers, text, lambda: _submit(platform, given, numbers))
+    return platform.sending(originator, numbers, text, lambda: _submit(platform, given, numbers, provider))
 
 
-def _submit(platform: Platform, given: Mapping[str, str], numbers: list[str]) -> str:
+def _submit(platform: Platform, given: Mapping[str, str], numbers: list[str], provider: str) -> str:
     if platform.repeated(sorted(given.items())):
         return DUPLICATE
     if error := wrong(given, numbers):
         return error
-    return ",".join(platform.deliver(given["sadr"], number, given["text"]).id for number in numbers)
+    return ",".join(platform.deliver(given["sadr"], number, given["text"], provider).id for number in numbers)
 
 
 def _status(platform: Platform, sms_id: str, *, detailed: bool) -> Answer:

@@ -168,6 +168,6 @@ async def _set_state(request: web.Request) -> web.Response:
         raise web.HTTPBadRequest(text='not a state: {"state": "deliver"} is one') from None
     for sms in platform.messages:
         if sms.id == request.match_info["id"] and state in ("deliver", "not_deliver", "expired", "partly_deliver"):
-            sms.state, sms.changed_at = state, platform.clock()
+            platform.decide(sms, state)
             return web.Response(status=204)
     raise web.HTTPNotFound(text="no such message, or no such state")

@@ -19,6 +19,7 @@ from gateway.web.api import accounts as accounts_api
 from gateway.web.api import audit as audit_api
 from gateway.web.api import lists as lists_api
 from gateway.web.api import people as people_api
+from gateway.web.api import phones as phones_api
 from gateway.web.api import snippets as snippets_api
 from gateway.web.api import tokens as tokens_api
 from gateway.web.console import Console
@@ -30,6 +31,7 @@ from gateway.web.pages import api as api_page
 from gateway.web.pages import compose as compose_page
 from gateway.web.pages import connect as connect_page
 from gateway.web.pages import explain as explain_page
+from gateway.web.pages import phones as phones_page
 from gateway.web.problems import Problem, SignIn
 from gateway.web.rendering import page
 from gateway.web.shield import Shield
@@ -44,6 +46,7 @@ API = (
     providers.router,
     people_api.router,
     rejections.router,
+    phones_api.router,
     route.router,
     segments.router,
     snippets_api.router,
@@ -65,6 +68,7 @@ PAGES = (
     me.router,
     people.router,
     rejected.router,
+    phones_page.router,
     settings.router,
     welcome.router,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.sandbox.platform import Platform
 from gateway.service.accounts import Accounts
 from gateway.service.audit import Audit
 from gateway.service.desk import Desk
@@ -16,6 +15,7 @@ from gateway.service.intake import Intake
 from gateway.service.lists import Lists
 from gateway.service.messages import Messages
 from gateway.service.people import People
+from gateway.service.phones import Phones
 from gateway.service.providers import Providers
 from gateway.service.rejections import Rejections
 from gateway.service.sessions import Sessions
@@ -48,5 +48,5 @@ class Console:
     figures: Figures
     providers: Providers
     workbench: Workbench
-    platform: Platform | None
+    phones: Phones | None
     """The sandbox's handsets, where a provider is the sandbox."""

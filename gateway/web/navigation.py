@@ -49,6 +49,6 @@ def entries(request: Request) -> Iterator[tuple[Entry, bool]]:
     for entry in ENTRIES:
         if entry.path not in there or not visitor.may(entry.scope):
             continue
-        if entry.name == "phones" and console_of(request).platform is None:
+        if entry.name == "phones" and (console_of(request).phones is None or visitor.accounts is not None):
             continue
         yield entry, path == entry.path or (entry.path != "/" and path.startswith(f"{entry.path}/"))

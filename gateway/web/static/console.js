@@ -66,6 +66,9 @@ function toast(words) {
   document.getElementById("toasts").append(shown);
   setTimeout(() => shown.remove(), 6000);
 }
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && event.detail.elt.matches("form[data-reset]")) event.detail.elt.reset();
+});
 document.addEventListener("toast", (event) => toast(event.detail.value ?? event.detail));
 document.addEventListener("htmx:responseError", (event) => {
   const answer = event.detail.xhr;
