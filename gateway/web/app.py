@@ -26,11 +26,13 @@ from gateway.web.console import Console
 from gateway.web.doorstep import Doorstep, Recorder
 from gateway.web.needs import is_api, visit_of
 from gateway.web.openapi import described
-from gateway.web.pages import accounts, audit, home, lists, live, login, me, people, rejected, settings, welcome
+from gateway.web.pages import accounts, audit, home, lists, live, login, me, people, queue, rejected, settings, welcome
 from gateway.web.pages import api as api_page
 from gateway.web.pages import compose as compose_page
 from gateway.web.pages import connect as connect_page
 from gateway.web.pages import explain as explain_page
+from gateway.web.pages import message as message_page
+from gateway.web.pages import messages as messages_page
 from gateway.web.pages import phones as phones_page
 from gateway.web.problems import Problem, SignIn
 from gateway.web.rendering import page
@@ -66,9 +68,12 @@ PAGES = (
     live.router,
     login.router,
     me.router,
+    messages_page.router,
+    message_page.router,
     people.router,
     rejected.router,
     phones_page.router,
+    queue.router,
     settings.router,
     welcome.router,
 )
