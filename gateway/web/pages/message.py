@@ -21,9 +21,9 @@ from gateway.sms.numbers import masked
 from gateway.verdicts import REASONS, Refusal
 from gateway.web.console import Console
 from gateway.web.needs import Services, needs
-from gateway.web.pages.messages import CHANGED, what
+from gateway.web.pages.messages import CHANGED, stamp, what
 from gateway.web.problems import Problem
-from gateway.web.rendering import language, page
+from gateway.web.rendering import language, page, words_of
 
 router = APIRouter()
 
@@ -128,6 +128,7 @@ async def _shown(
         verdict=Refusal(reason, mail["reason_values"] or {}).code if reason else "",
         chapters=list(chapters(story)),
         icons=ICONS,
+        stamp=lambda at: stamp(at, words_of(request)),
         what=lambda row: what(row, language(request)),
         fix=lambda row: _fix(row.reason, row.values, language(request)),
         possible=lambda row: [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from markupsafe import Markup
 
 from gateway.policy.permissions import Scope, Visitor
 from gateway.policy.search import KEYS, Key, word
@@ -17,7 +19,8 @@ from gateway.service.wording import what_and_fix
 from gateway.verdicts import REASONS, Refusal
 from gateway.web.needs import Services, needs
 from gateway.web.problems import Problem
-from gateway.web.rendering import is_fragment, language, page
+from gateway.web.rendering import is_fragment, language, local, page, words_of
+from gateway.web.wording import Words
 
 router = APIRouter()
 
@@ -107,7 +110,18 @@ def what(row: Message, language: str) -> str:
 
 
 def _words(request: Request) -> dict[str, Any]:
-    return {"query_word": query_word, "what": lambda row: what(row, language(request))}
+    return {
+        "query_word": query_word,
+        "what": lambda row: what(row, language(request)),
+        "stamp": lambda at: stamp(at, words_of(request)),
+    }
+
+
+def stamp(at: float, words: Words) -> Markup:
+    """Of today only the time, as one reads down a list; the whole of it under the pointer."""
+    when = local(at)
+    short = when.strftime("%H:%M:%S") if when.date() == local(time.time()).date() else words.time(when, "short")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(when.isoformat(), words.time(when, "full"), short)
 
 
 async def _found(messages: Messages, visitor: Visitor, words: str, below: Place | None, limit: int = ROWS) -> Found:

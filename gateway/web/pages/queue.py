@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -70,7 +71,7 @@ async def _values(console: Console, visitor: Visitor) -> dict[str, Any]:
         "choices": lambda line: [event.name.lower() for event in possible(line.state)],
         "query": lambda line: f"{query_word('provider', line.provider)} status:{line.state}",
         "may_end": lambda one: _may(visitor, one.scope, one.name),
-        "own": visitor.accounts,
+        "now": time.time(),
     }
 
 
