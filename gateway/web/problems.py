@@ -47,13 +47,13 @@ class SignIn(Exception):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For ``responses=`` of a route: which mistakes it tells, besides 401, 403 and 422."""
+    """For ``responses=`` of a route: which mistakes it tells, besides 400, 401, 403 and 422."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-        for status in sorted({401, 403, 422, *statuses})
+        for status in sorted({400, 401, 403, 422, *statuses})
     }
 
 

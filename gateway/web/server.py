@@ -27,7 +27,7 @@ class Server:
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=DRAIN_S,
-            h11_max_incomplete_event_size=16_384,
+            h11_max_incomplete_event_size=65_536,
             limit_concurrency=500,
             ssl_context_factory=(lambda _config, _default: tls) if tls is not None else None,
         )

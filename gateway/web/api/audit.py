@@ -37,11 +37,13 @@ class Entries(BaseModel):
 async def search_audit(
     console: Services,
     visitor: Annotated[Visitor, needs(Scope.ADMIN)],
-    who: Annotated[str | None, Query(description="Only what this user did.")] = None,
-    what: Annotated[str | None, Query(description="Only this: `text`, `export`, `retry`, `user.change` …")] = None,
+    who: Annotated[str | None, Query(max_length=255, description="Only what this user did.")] = None,
+    what: Annotated[
+        str | None, Query(max_length=64, description="Only this: `text`, `export`, `retry`, `user.change` …")
+    ] = None,
     since: Annotated[AwareDatetime | None, Query()] = None,
     until: Annotated[AwareDatetime | None, Query()] = None,
-    after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    after: Annotated[str | None, Query(max_length=64, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Entries:
     """Who has looked at what people wrote, taken, erased and changed."""

@@ -14,7 +14,6 @@ from gateway.service.way import Way, conditions
 from gateway.service.wording import explained
 from gateway.sms.numbers import mask
 from gateway.verdicts import Refused
-from gateway.web.api.segments import MAX_TEXT
 from gateway.web.needs import Services, needs
 from gateway.web.problems import Problem, problems
 
@@ -65,7 +64,7 @@ async def find_route(
     number: Annotated[str, Query(max_length=50, description="With its country code.")],
     account: Annotated[str, _SHORT] = "",
     originator: Annotated[str, _SHORT] = "",
-    text: Annotated[str, Query(max_length=MAX_TEXT, description="Count what it would cost.")] = "",
+    text: Annotated[str, Query(max_length=4000, description="Count what it would cost.")] = "",
     channel: Channel = Channel.SMS,
     at: Annotated[datetime | None, Query(description="Default: now.")] = None,
 ) -> WayBody:
