@@ -45,7 +45,7 @@ def _count_alerts(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
     """Configure structlog and the standard library's logging for this process."""
-    lines = Lines(_descriptor())
+    lines = _standard_error()
     colourful = lines.isatty()
     console = form == "console" or (form == "auto" and colourful)
     shared: list[Processor] = [
@@ -65,7 +65,7 @@ def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, lines)),
+        logger_factory=structlog.WriteLoggerFactory(lines),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=lines, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
@@ -73,9 +73,9 @@ def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _descriptor() -> int:
-    """Of standard error; what replaces it inside a test or another program may have none."""
+def _standard_error() -> TextIO:
+    """Whatever stands in its place inside a test or another program has no descriptor, and does not break."""
     try:
-        return sys.stderr.fileno()
+        return cast(TextIO, Lines(sys.stderr.fileno()))
     except (OSError, ValueError, AttributeError):
-        return 2
+        return sys.stderr

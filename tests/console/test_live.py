@@ -79,7 +79,7 @@ async def test_a_program_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
         async with followed(client, headers={"Last-Event-ID": str(accepted["id"])}) as stream:
             assert await stream.events(1) == [submitted]
-        async with followed(client, params={"after": 0, "q": "kind:submitted,failed -to:7495"}) as stream:
+        async with followed(client, params={"after": 0, "q": "kind:submitted kind:failed -to:7495"}) as stream:
             assert await stream.events(1) == [submitted]
         recent = (await client.get("/api/v1/events/recent", params={"after": accepted["id"]})).json()
         assert recent == {"items": [submitted], "next": submitted["id"], "missed": False}
@@ -168,24 +168,40 @@ EVENT = Event(7, 1.0, Kind.FAILED, "MAIL1", "MAIL1-1", "shop", None, "MSG:7", "m
     [
         ("", True),
         ("kind:failed", True),
-        ("kind:delivered,failed account:shop", True),
+        ("kind:delivered kind:failed account:Shop", True),
         ("-kind:failed", False),
         ("-provider:main", False),
         ("account:sho", False),
         ("sho", True),
-        ("verdict:msg:7", True),
+        ("verdict:MSG:7", True),
+        ("verdict:no-list", False),
+        ("status:failed", True),
+        ("status:open", False),
         ("id:mail1", True),
+        ("id:MAIL1-1", True),
+        ("id:MAIL", False),
+        ("mail1", True),
         ("peer:192.0.2", True),
+        ("listener:mx", False),
         ("to:79101234567", True),
-        ("to:+79101234567", True),
+        ('to:"+7 910 123-45-67"', True),
         ("to:79101234568", False),
         ("to:7910", True),
         ("to:4567", True),
         ("to:7495", False),
+        ("79101234567", True),
         ("elsewhere", False),
-        ('"', False),
-        ("-", True),
+        ("after:1970-01-02", False),
+        ("before:1970-01-02", True),
     ],
 )
 def test_what_is_wanted(line: str, fits: bool) -> None:
     assert wanted(line)(EVENT) is fits
+
+
+@pytest.mark.parametrize(
+    "line", ["colour:red", "from:x", "dialect:address", "kind:fine", "status:fine", '"', "after:soon"]
+)
+def test_what_cannot_be_understood(line: str) -> None:
+    with pytest.raises(ValueError, match=r"key|kind|status|quotation|time"):
+        wanted(line)

@@ -67,7 +67,7 @@ async def test_by_the_api_and_the_command_line(tmp_path: Path) -> None:
         assert code == 0
         assert "C: RCPT TO:<v***@elsewhere.example>" in out
         assert "qwerty" not in out
-        code, out, _ = await command("log", "kind:refused,rejected", "--json", "--config", config)
+        code, out, _ = await command("log", "kind:refused", "kind:rejected", "--json", "--config", config)
         told = [json.loads(line) for line in out.splitlines()]
         assert [(one["kind"], one["verdict"]) for one in told] == [
             ("refused", "FORBIDDEN"),
