@@ -80,11 +80,16 @@ class Spoken:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        self._before_mails: int | None = None
 
     def client(self, line: str) -> None:
-        """A command."""
+        """A command. A mail's beginning makes those before it forgotten."""
         verb, _, words = line.partition(" ")
         verb = verb.upper()
+        if verb == "MAIL":
+            if self._before_mails is None:
+                self._before_mails = len(self._lines)
+            del self._lines[self._before_mails :]
         if verb not in _VERBS:
             self.note(f"C: ({len(line)} characters that are no command)")
         elif verb == "AUTH":
@@ -103,6 +108,7 @@ class Spoken:
         self._lines.append(line)
         if len(self._lines) > 2 * MAX_LINES:
             del self._lines[:-MAX_LINES]
+            self._before_mails = 0
 
     def masked(self, is_ours: Callable[[str], bool]) -> tuple[str, ...]:
         """To be kept."""

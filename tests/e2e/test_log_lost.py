@@ -40,7 +40,7 @@ async def gateway(config: Path, stderr: int) -> AsyncIterator[asyncio.subprocess
     )
     os.close(stderr)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await asyncio.get_running_loop().sock_recv(systemd, 100) == b"READY=1"
         yield process
     finally:

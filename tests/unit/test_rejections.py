@@ -72,6 +72,16 @@ def test_the_last_lines_are_kept() -> None:
     assert kept[-2:] == ("C: EHLO 199", "S: 250 but this")
 
 
+def test_mails_that_were_taken_before_are_forgotten() -> None:
+    spoken = Spoken()
+    spoken.server("220 here")
+    spoken.client("EHLO x")
+    for number in range(3):
+        spoken.client(f"MAIL FROM:<{number}@b.example>")
+        spoken.server("250 OK")
+    assert spoken.masked(ours) == ("S: 220 here", "C: EHLO x", "C: MAIL FROM:<2@b.example>", "S: 250 OK")
+
+
 @pytest.mark.parametrize(
     ("address", "shown"),
     [

@@ -38,9 +38,7 @@ async def search_audit(
     console: Services,
     visitor: Annotated[Visitor, needs(Scope.ADMIN)],
     who: Annotated[str | None, Query(max_length=255, description="Only what this user did.")] = None,
-    what: Annotated[
-        str | None, Query(max_length=64, description="Only this: `text`, `export`, `retry`, …")
-    ] = None,
+    what: Annotated[str | None, Query(max_length=64, description="Only this: `text`, `export`, `retry`, …")] = None,
     since: Annotated[AwareDatetime | None, Query()] = None,
     until: Annotated[AwareDatetime | None, Query()] = None,
     after: Annotated[str | None, Query(max_length=64, description="`next` of the page before.")] = None,
