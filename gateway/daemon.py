@@ -19,7 +19,7 @@ import uvloop
 from aiohttp import web
 from sqlalchemy.exc import OperationalError
 
-from gateway import __version__, metrics
+from gateway import __version__, metrics, tracing
 from gateway.providers import Upstream
 from gateway.providers.registry import Surroundings, connect
 from gateway.providers.sandbox import SandboxSettings
@@ -120,6 +120,8 @@ class Daemon:
         settings = self._configuration.settings
         for warning in self._configuration.warnings:
             log.warning("config.dangerous", what=warning, alert=True)
+        if tracing.is_wanted():
+            _begin_traces()
         await self._open_store()
         self._store_gauges = StoreGauges(self.store, lambda: self._configuration)
         self.health = Health(
@@ -393,6 +395,7 @@ class Daemon:
             await self.intake.rejections.write()
             await self._presence.end()
         await self.store.close()
+        await asyncio.to_thread(tracing.end)
         log.info("gateway.stopped")
 
 
@@ -552,6 +555,13 @@ def notify(state: str) -> None:
         return
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
+
+
+def _begin_traces() -> None:
+    try:
+        tracing.begin(__version__)
+    except ImportError:
+        log.warning("tracing.missing", what="OTEL_… asks for traces: pip install 'email2sms[otel]'", alert=True)
 
 
 async def keep_watchdog_calm() -> None:

@@ -7,10 +7,12 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import structlog
 
+from gateway import tracing
 from gateway.lifecycle import State
 from gateway.model import Attempt, Deferred, Outcome, Rejected, Scope, Submitted, Uncertain
 from gateway.policy.circuit import THRESHOLD, Circuit
@@ -101,7 +103,11 @@ class Dispatch:
 
     async def submit(self, attempts: Sequence[Attempt]) -> None:
         """Call the provider once and record what became of it."""
-        await self._settle(attempts, await self._call(attempts))
+        with tracing.all_of(_span("submit", attempt) for attempt in attempts) as spans:
+            outcomes = await self._call(attempts)
+            for span, outcome in zip(spans, outcomes, strict=False):
+                span.note(outcome=type(outcome).__name__.lower())
+        await self._settle(attempts, outcomes)
         # Not when that failed: a call that was made and could not be recorded must never be handed back as not made.
         self._in_flight -= {attempt.job.id for attempt in attempts}
 
@@ -132,7 +138,10 @@ class Dispatch:
             chance=random.random(),  # noqa: S311
         )
         settled = [settlement(attempt, outcome, terms) for attempt, outcome in zip(attempts, outcomes, strict=True)]
-        recorded = await asyncio.gather(*map(self._record, settled))
+        with tracing.all_of(_span("settle", attempt) for attempt in attempts) as spans:
+            recorded = await asyncio.gather(*map(self._record, settled))
+            for span, item in zip(spans, settled, strict=False):
+                span.note(state=item.state.value)
         for attempt, outcome, item, won in zip(attempts, outcomes, settled, recorded, strict=True):
             _log(attempt, outcome, item.state.value, won)
             if won:
@@ -187,6 +196,11 @@ def _groups(attempts: Sequence[Attempt], size: int) -> Iterator[list[Attempt]]:
     for _, same in itertools.groupby(fresh, key=lambda a: (a.job.originator, a.job.text)):
         members = list(same)
         yield from (members[i : i + size] for i in range(0, len(members), size))
+
+
+def _span(name: str, attempt: Attempt) -> AbstractContextManager[tracing.Seen]:
+    job = attempt.job
+    return tracing.later(name, job.mail_id, job=job.id, provider=attempt.provider, attempt=attempt.number)
 
 
 def _log(attempt: Attempt, outcome: Outcome, state: str, recorded: bool) -> None:

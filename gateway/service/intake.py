@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from gateway import tracing
 from gateway.model import Accepted, Door, Dropped, Envelope, Password
 from gateway.policy.guessing import Attempt
 from gateway.replies.guard import why_silent
@@ -178,7 +179,14 @@ class Intake:
 
     async def accept(self, envelope: Envelope, raw: bytes) -> Answer:
         """Judge, commit, answer. Any exception means: nothing is known to be stored, the client keeps the mail."""
-        case = await self.explain(envelope, raw)
+        with tracing.mail(envelope.queue_id) as span:
+            answer = await self._accept(envelope, raw)
+            span.note(answer=answer.line[:3], verdict=answer.refusal.code if answer.refusal else "")
+        return answer
+
+    async def _accept(self, envelope: Envelope, raw: bytes) -> Answer:
+        with tracing.step("judge"):
+            case = await self.explain(envelope, raw)
         answer_to = self._answer_to(case)
         refusal = case.refusal or _nothing_left(case.accepted)
         if case.accepted is not None and self._puts_off(case.accepted):
@@ -190,7 +198,8 @@ class Intake:
             counts.mail(case, refusal)
             return Answer(envelope.queue_id, refusal, account=_login(case))
         try:
-            put = await self._store.put(self._stored(case, raw, answer_to))
+            with tracing.step("commit"):
+                put = await self._store.put(self._stored(case, raw, answer_to))
         except Exception as error:
             if not is_full(error):
                 counts.fault(case)

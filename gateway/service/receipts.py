@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from gateway import tracing
 from gateway.model import Pushed, Receipt
 from gateway.providers import NoAnswer, Unsupported, Upstream
 from gateway.providers.storable import storable
@@ -54,6 +55,10 @@ class Receipts:
         applied = await self._store.record(Received(provider, receipt, self._clock()))
         _log(provider, receipt, applied)
         counts.receipt(provider, receipt, applied, self._clock())
+        if applied.job_id is not None and applied.state is not None:
+            mail_id, _, _ = applied.job_id.rpartition("-")
+            with tracing.later("receipt", mail_id, job=applied.job_id, provider=provider, state=applied.state.value):
+                pass
 
     async def questions(self, provider: str, limit: int) -> list[Question]:
         """About which SMS the provider is to be asked now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import insert, text
 
 from gateway.lifecycle import Event
@@ -36,8 +37,14 @@ async def test_each_job_is_counted_once(store: Store) -> None:
     await change(store, "update jobs set provider = 'of yesterday' where id = :id", id=other)
     await change(store, "update jobs set state = 'failed', due_at = null where id in (:a, :b)", a=gone, b=done)
     found = await look(store)
-    assert (found.ready, found.waiting, found.in_flight, found.held, found.uncertain) == (1, 2, 1, 1, 1)
+    assert (found.ready, found.waiting, found.in_flight, found.held, found.uncertain) == (1, 1, 1, 1, 1)
     assert ready
+
+
+async def test_it_is_counted_so_far_and_no_further(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gauges, "MANY", 2)
+    await put_jobs(store, 3)
+    assert (await look(store)).ready == 2
 
 
 async def test_the_age_is_that_of_what_should_have_gone_out(store: Store) -> None:

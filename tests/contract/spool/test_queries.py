@@ -157,7 +157,7 @@ def generic(connection: Connection, statement: str, _values: Any) -> list[str]:
     return plan
 
 
-_SMALL = "holds|providers"
+_SMALL = "holds|providers|anon_1"
 _GROW = "mails|jobs|attempts|trail|outbox|parts|receipts|incoming|hooks|storms|heartbeats"
 
 
