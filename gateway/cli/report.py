@@ -25,7 +25,7 @@ def report(
     last: Annotated[
         datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC; default: today.")
     ] = None,
-    by: Annotated[str, typer.Option("--by", help="account, provider, day, error or client.")] = "account",
+    by: Annotated[str, typer.Option("--by", help="account, provider, day, month, error or client.")] = "account",
     account: Annotated[list[str] | None, typer.Option("--account", help="Only of this login; several times.")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
     excel: Annotated[str, typer.Option("--excel", help="en, ru, uk: CSV as Excel of that language opens it.")] = "",
@@ -43,7 +43,7 @@ def report(
         typer.echo(f"--by, --from, --to: {error}", err=True)
         raise typer.Exit(64) from None  # EX_USAGE
     loaded = configuration(config)
-    found = asyncio.run(_report(loaded, *period, account))
+    found = asyncio.run(_report(loaded, *period, account, by_month=wanted is not reports.By.DAY))
     heads, cells = reports.table(found, wanted)
     if as_json:
         rows: list[dict[str, Any]] = [dict(zip(heads, row, strict=True)) for row in cells]
@@ -54,7 +54,9 @@ def report(
         _show(heads, cells, f"{period[0]} … {period[1]}")
 
 
-async def _report(loaded: Configuration, first: date, last: date, accounts: list[str] | None) -> Report:
+async def _report(
+    loaded: Configuration, first: date, last: date, accounts: list[str] | None, *, by_month: bool
+) -> Report:
     from gateway.service.balances import Balances, Terms  # noqa: PLC0415
     from gateway.service.figures import Figures  # noqa: PLC0415
 
@@ -63,7 +65,7 @@ async def _report(loaded: Configuration, first: date, last: date, accounts: list
         await figures.count()
         terms = {name: Terms(one.balance_every, one.balance_low) for name, one in loaded.settings.providers.items()}
         currencies = await Balances(store, terms, {}).currencies()
-        return await figures.report(first, last, accounts or None, currencies)
+        return await figures.report(first, last, accounts or None, currencies, by_month=by_month)
 
 
 def _date(given: datetime | None) -> date | None:

@@ -6,10 +6,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
-SLOT_S, HOUR_S, DAY_S = 300, 3600, 86400
-"""The spans in which is counted. They begin on the clock, UTC."""
+SLOT_S, HOUR_S, DAY_S, MONTH_S = 300, 3600, 86400, 30 * 86400
+"""The spans in which is counted. They begin on the clock, UTC; a month is one of the calendar, whatever its length."""
 BOUNDS_S = (
     0.25,
     0.5,
@@ -37,21 +38,14 @@ BOUNDS_S = (
 MICRO = 1_000_000
 """Money is counted in millionths."""
 
-STATES, SEGMENTS, TEXTS, COST, REASONS, TO_SUBMIT, TO_DELIVER, MAILS, REFUSED, CLIENTS = (
-    "state",
-    "segments",
-    "texts",
-    "cost",
-    "reason",
-    "to_submit",
-    "to_deliver",
-    "mails",
-    "refused",
-    "clients",
-)
-"""Kinds of counts: SMS by state; parts and SMS by alphabet; millionths by currency; SMS by reason of failure; SMS by
-class of latency, up to the provider's answer and from there to the receipt; mails; mails by reason of refusal; mails by
-client."""
+STATES, SEGMENTS, TEXTS, COST = "state", "segments", "texts", "cost"
+"""Kinds of counts: SMS by state; parts of them, and SMS, by alphabet; millionths by currency."""
+REASONS, DROPPED_FOR, REFUSED = "reason", "dropped_for", "refused"
+"""Why: SMS that came to nothing, destinations that were refused before sending, mails that were refused."""
+TO_SUBMIT, TO_DELIVER = "to_submit", "to_deliver"
+"""SMS by class of latency: up to the provider's answer, and from there to the receipt."""
+MAILS, CLIENTS = "mails", "clients"
+"""Mails, refused or accepted; and by client."""
 DROPPED = "dropped"
 """The state of a destination that was refused before sending: it was never an SMS."""
 
@@ -135,6 +129,17 @@ def total(tallies: Iterable[Tally]) -> Tally:
             for name, count in names.items():
                 mine[name] = mine.get(name, 0) + count
     return Tally(counts)
+
+
+def month_of(at: float) -> int:
+    """When the month began in which this time lies."""
+    day = datetime.fromtimestamp(at, UTC)
+    return int(datetime(day.year, day.month, 1, tzinfo=UTC).timestamp())
+
+
+def month_after(month: int) -> int:
+    """When the next one begins."""
+    return month_of(month + 32 * DAY_S)
 
 
 def latency_class(seconds: float) -> int:

@@ -133,6 +133,11 @@ class Balances:
             log.error("balance.low", provider=name, amount=found.amount, currency=found.currency, alert=True)
         return None
 
+    def low(self, name: str) -> float | None:
+        """Below that it is an alert."""
+        low = self._terms[name].low
+        return None if low is None else float(low)
+
     async def account(self, name: str) -> Account:
         """What is known of one provider."""
         since = self._clock() - LOOK_BACK_S

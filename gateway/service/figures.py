@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from gateway.policy.tally import COST, DAY_S, HOUR_S, NOTHING, SLOT_S, Tally, total
+from gateway.policy.tally import COST, DAY_S, HOUR_S, MONTH_S, NOTHING, SLOT_S, Tally, month_after, month_of, total
 from gateway.spool import levels, tallies
 from gateway.spool.levels import Level, Waiting
 from gateway.spool.store import Store
@@ -28,7 +28,6 @@ LATE_S = 900.0
 FRESH_S = 2.0
 """Who looks again within this time sees the same."""
 PATIENCE_S = 0.15
-"""Of somebody who looks: then he sees what was counted before."""
 AT_ONCE_S = DAY_S
 """So much is written down in one transaction when all must be counted."""
 
@@ -77,17 +76,21 @@ class Report:
     accounts: Mapping[str, Tally]
     providers: Mapping[str, Tally]
     days: Mapping[str, Tally]
-    """By ISO date; each day of the period is there."""
+    """By ISO date, or by month, ``2026-11``; all of the period are there."""
 
 
 class Figures:
     """``turn`` is to be called every minute. ``accounts`` of the questions: only theirs is seen; None: all."""
 
-    def __init__(self, store: Store, records_s: float, clock: Callable[[], float] = time.time) -> None:
-        """``records_s``: what is older may have been deleted, and is not counted anew."""
+    def __init__(
+        self, store: Store, records_s: float, clock: Callable[[], float] = time.time, patience_s: float = PATIENCE_S
+    ) -> None:
+        """``records_s``: what is older may have been deleted, and is not counted anew. ``patience_s``: so long who
+        looks waits for the newest; then he sees what was counted before."""
         self._store = store
         self._records_s = records_s
         self._clock = clock
+        self._patience_s = patience_s
         self._looked_at = float("-inf")
         self._counting: asyncio.Task[None] | None = None
 
@@ -95,11 +98,12 @@ class Figures:
         """Count what has changed, if no other process has just done so."""
         now = self._clock()
         if await self._store.write(lambda connection: tallies.begin(connection, now, TURN_S - 5.0)):
-            await self.count(LATE_S)
+            await self.count(LATE_S, in_turn=True)
             await self._store.write(lambda connection: levels.note(connection, self._clock()))
 
-    async def count(self, late_s: float = FRESH_S + 30.0) -> None:
-        """Count anew each slot in which something has changed since the last time, or ``late_s`` before it."""
+    async def count(self, late_s: float = FRESH_S + 30.0, *, in_turn: bool = False) -> None:
+        """Count anew each slot in which something has changed since the last time, or ``late_s`` before it.
+        ``in_turn``: nobody else needs to do it meanwhile, however long it takes."""
         now = self._clock()
         upto = await self._store.read(tallies.upto)
         since = min(upto, now) - late_s
@@ -107,6 +111,8 @@ class Figures:
         slots = await self._store.read(lambda connection: tallies.changed(connection, since if upto else 0.0, floor))
         for _, some in groupby(slots, key=lambda slot: slot // AT_ONCE_S):
             await self._count_slots(list(some), now)
+            if in_turn:
+                await self._store.write(lambda connection: tallies.go_on(connection, self._clock()))
         await self._store.write(lambda connection: tallies.finish(connection, now))
 
     async def _count_slots(self, slots: Sequence[int], now: float) -> None:
@@ -122,7 +128,10 @@ class Figures:
             for span, at, rows in counted:
                 tallies.write(connection, span, at, rows)
             tallies.add_up(connection, HOUR_S, [hour for hour in hours if hour >= recent])
-            tallies.add_up(connection, DAY_S, {hour // DAY_S * DAY_S for hour in hours})
+            days = {hour // DAY_S * DAY_S for hour in hours}
+            tallies.add_up(connection, DAY_S, days)
+            # The month that is not over yet is added up when somebody asks.
+            tallies.add_up(connection, MONTH_S, {month for month in map(month_of, days) if month_after(month) <= now})
 
         await self._store.write(written)
 
@@ -134,7 +143,7 @@ class Figures:
         if self._counting is None and self._clock() - self._looked_at >= FRESH_S:
             self._counting = asyncio.create_task(self._look())
         if self._counting is not None:
-            await asyncio.wait([self._counting], timeout=PATIENCE_S)
+            await asyncio.wait([self._counting], timeout=self._patience_s)
 
     async def _look(self) -> None:
         try:
@@ -144,8 +153,14 @@ class Figures:
         finally:
             self._counting = None
 
-    async def overview(self, accounts: Collection[str] | None = None) -> Overview:
-        """How it goes, and how it went in the last 24 hours."""
+    async def ever(self) -> bool:
+        """Whether there was anything to count at all."""
+        return await self._store.read(tallies.any_at_all)
+
+    async def overview(
+        self, accounts: Collection[str] | None = None, currencies: Mapping[str, str] | None = None
+    ) -> Overview:
+        """How it goes, and how it went in the last 24 hours. ``currencies`` as in ``report``."""
         await self.look()
         now = self._clock()
         first_slot = int(now // SLOT_S - 11) * SLOT_S
@@ -154,6 +169,7 @@ class Figures:
         def read(connection: Connection) -> Overview:
             slots = tallies.read(connection, SLOT_S, first_slot, now, accounts)
             hours = tallies.read(connection, HOUR_S, first_hour, now, accounts)
+            hours = [_in_currency(row, currencies or {}) for row in hours]
             return Overview(
                 at=now,
                 slots=_periods(slots, first_slot, SLOT_S, 12),
@@ -171,20 +187,27 @@ class Figures:
         last: date,
         accounts: Collection[str] | None = None,
         currencies: Mapping[str, str] | None = None,
+        *,
+        by_month: bool = False,
     ) -> Report:
-        """``currencies`` by provider: for what was paid in a currency that the provider did not name."""
+        """``currencies`` by provider: for what was paid in a currency that the provider did not name. ``by_month``:
+        months in the place of days, which is quicker for a long time."""
         await self.look()
         start, end = _midnight(first), _midnight(last) + DAY_S
-        rows = await self._store.read(lambda connection: tallies.read(connection, DAY_S, start, end, accounts))
+        spans = _with_months(start, end, self._clock()) if by_month else [(DAY_S, start, end)]
+        rows = await self._store.read(
+            lambda connection: [row for span in spans for row in tallies.read(connection, *span, accounts)]
+        )
         rows = [_in_currency(row, currencies or {}) for row in rows]
-        days = dict.fromkeys(_days(first, last), NOTHING)
+        form = "%Y-%m" if by_month else "%Y-%m-%d"
+        days = {day.strftime(form): NOTHING for day in _days(first, last)}
         return Report(
             first,
             last,
             total(row.tally for row in rows),
             accounts=_by(rows, lambda row: row.account),
             providers=_by([row for row in rows if row.facet == "sms"], lambda row: row.provider),
-            days=days | _by(rows, lambda row: datetime.fromtimestamp(row.at, UTC).date().isoformat()),
+            days=days | _by(rows, lambda row: datetime.fromtimestamp(row.at, UTC).strftime(form)),
         )
 
 
@@ -210,9 +233,18 @@ def _in_currency(row: Row, currencies: Mapping[str, str]) -> Row:
     return replace(row, tally=Tally({**row.tally.counts, COST: named}))
 
 
+def _with_months(start: int, end: int, now: float) -> list[tuple[int, int, int]]:
+    """Whole months that are over, and days before and after them."""
+    begin = start if start == month_of(start) else month_after(month_of(start))
+    whole = min(month_of(end), month_of(now))
+    if begin >= whole:
+        return [(DAY_S, start, end)]
+    return [(DAY_S, start, begin), (MONTH_S, begin, whole), (DAY_S, whole, end)]
+
+
 def _midnight(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
-def _days(first: date, last: date) -> list[str]:
-    return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]

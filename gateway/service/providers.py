@@ -58,7 +58,7 @@ class Provider:
     waiting: tuple[Waiting, ...]
     in_flight: int
     last_success_at: float | None
-    """To five minutes."""
+    """To five minutes, if that is not long ago; else to the hour."""
     day: Tally
     """The last 24 hours on the clock."""
     balance: Account | None
@@ -217,7 +217,7 @@ def _by_provider(rows: list[tallies.Row]) -> dict[str, Tally]:
 
 def _last(connection: Connection, now: float) -> dict[str, float]:
     found: dict[str, float] = {}
-    for span, since in ((DAY_S, now - LOOK_BACK_S), (HOUR_S, now - 2 * DAY_S), (SLOT_S, now - DAY_S)):
+    for span, since in ((DAY_S, now - LOOK_BACK_S), (HOUR_S, now - 2 * DAY_S), (SLOT_S, now - 2 * HOUR_S)):
         for row in tallies.read(connection, span, since, now):
             if row.provider and row.tally.submitted:
                 found[row.provider] = float(row.at)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from gateway.policy import tally
-from gateway.policy.tally import MICRO, Tally, top
+from gateway.policy.tally import MICRO, Tally, top, total
 from gateway.service.figures import Report
 from gateway.service.wording import cause
 from gateway.sms.segments import Alphabet
@@ -27,6 +27,7 @@ class By(StrEnum):
     ACCOUNT = "account"
     PROVIDER = "provider"
     DAY = "day"
+    MONTH = "month"
     ERROR = "error"
     CLIENT = "client"
 
@@ -107,13 +108,19 @@ def lines(report: Report, by: By) -> list[Line]:
 
 
 def errors(counted: Tally, language: str, limit: int = LISTED) -> list[Count]:
-    """Why SMS came to nothing, in words."""
-    return [Count(name, cause(name, language), n) for name, n in top(counted.names(tally.REASONS), limit)]
+    """Why SMS came to nothing, and why numbers were refused before, in words."""
+    both = total([Tally({"": counted.names(kind)}) for kind in (tally.REASONS, tally.DROPPED_FOR)])
+    return worded(both.names(""), language, limit)
 
 
 def refusals(counted: Tally, language: str, limit: int = LISTED) -> list[Count]:
     """Why mails were refused as a whole, in words."""
-    return [Count(name, cause(name, language), n) for name, n in top(counted.names(tally.REFUSED), limit)]
+    return worded(counted.names(tally.REFUSED), language, limit)
+
+
+def worded(reasons: Mapping[str, int], language: str, limit: int) -> list[Count]:
+    """Those that are most."""
+    return [Count(name, cause(name, language), n) for name, n in top(reasons, limit)]
 
 
 def clients(counted: Tally, limit: int = LISTED) -> list[Count]:

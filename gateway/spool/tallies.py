@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from gateway.lifecycle import State
 from gateway.policy import tally
-from gateway.policy.tally import BOUNDS_S, DAY_S, HOUR_S, SLOT_S, Tally, money, top, total
+from gateway.policy.tally import BOUNDS_S, DAY_S, HOUR_S, MONTH_S, SLOT_S, Tally, money, month_after, top, total
 from gateway.spool.engine import insert_missing
 from gateway.spool.schema import jobs, mails, tallied, tallies
 
@@ -63,6 +63,11 @@ def begin(connection: Connection, now: float, every_s: float) -> bool:
     connection.execute(insert_missing(connection, tallied), {"id": 1, "upto": 0.0, "turn_at": 0.0})
     is_due = or_(tallied.c.turn_at <= now - every_s, tallied.c.turn_at > now)  # the clock may have been set back
     return connection.execute(update(tallied).where(is_due).values(turn_at=now)).rowcount == 1
+
+
+def go_on(connection: Connection, now: float) -> None:
+    """It is still this process's turn."""
+    connection.execute(update(tallied).values(turn_at=now))
 
 
 def upto(connection: Connection) -> float:
@@ -122,7 +127,7 @@ def _add(names: Names, row: Any) -> None:
     state = row.state if row.provider else tally.DROPPED
     names[tally.STATES][state] += row.n
     if reason := _reason(row):
-        names[tally.REASONS][reason] += row.n
+        names[tally.REASONS if row.provider else tally.DROPPED_FOR][reason] += row.n
     if row.provider and state != State.CANCELLED.value:
         names[tally.SEGMENTS][row.alphabet or ""] += row.segments
         names[tally.TEXTS][row.alphabet or ""] += row.n
@@ -211,10 +216,11 @@ def lock(connection: Connection) -> None:
 
 
 def add_up(connection: Connection, span: int, starts: Collection[int]) -> None:
-    """Hours from their slots, or days from their hours: those that begin then."""
-    part = {HOUR_S: SLOT_S, DAY_S: HOUR_S}[span]
+    """Hours from their slots, days from their hours, months from their days: those that begin then."""
+    part = {HOUR_S: SLOT_S, DAY_S: HOUR_S, MONTH_S: DAY_S}[span]
     for start in sorted(starts):
-        write(connection, span, start, summed(read(connection, part, start, start + span)))
+        end = month_after(start) if span == MONTH_S else start + span
+        write(connection, span, start, summed(read(connection, part, start, end)))
 
 
 def summed(rows: Iterable[Row]) -> list[Row]:
@@ -238,6 +244,11 @@ def read(
     ]
 
 
+def any_at_all(connection: Connection) -> bool:
+    """Whether something was ever counted."""
+    return connection.execute(select(tallies.c.at).limit(1)).first() is not None
+
+
 def finish(connection: Connection, now: float) -> None:
     """All that had changed until then is counted."""
     connection.execute(update(tallied).values(upto=now))
@@ -251,6 +262,7 @@ def forget(connection: Connection, now: float, records_s: float, figures_s: floa
         (tallies.c.span == HOUR_S, records_s + 2 * DAY_S),
         (tallies.c.facet == "client", records_s + DAY_S),
         (tallies.c.span == DAY_S, figures_s),
+        (tallies.c.span == MONTH_S, figures_s + MONTH_S),
     )
     for mine, age_s in ages:
         connection.execute(delete(tallies).where(mine, tallies.c.at < now - age_s))

@@ -26,14 +26,17 @@ from gateway.web.console import Console
 from gateway.web.doorstep import Doorstep, Recorder
 from gateway.web.needs import is_api, visit_of
 from gateway.web.openapi import described
-from gateway.web.pages import accounts, audit, home, lists, live, login, me, people, queue, rejected, settings, welcome
+from gateway.web.pages import accounts, audit, lists, live, login, me, people, queue, rejected, settings, welcome
 from gateway.web.pages import api as api_page
 from gateway.web.pages import compose as compose_page
 from gateway.web.pages import connect as connect_page
 from gateway.web.pages import explain as explain_page
 from gateway.web.pages import message as message_page
 from gateway.web.pages import messages as messages_page
+from gateway.web.pages import overview as overview_page
 from gateway.web.pages import phones as phones_page
+from gateway.web.pages import providers as providers_page
+from gateway.web.pages import reports as reports_page
 from gateway.web.problems import Problem, SignIn
 from gateway.web.rendering import page
 from gateway.web.shield import Shield
@@ -63,8 +66,10 @@ PAGES = (
     compose_page.router,
     connect_page.router,
     explain_page.router,
-    home.router,
     lists.router,
+    overview_page.router,
+    providers_page.router,
+    reports_page.router,
     live.router,
     login.router,
     me.router,

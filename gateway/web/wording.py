@@ -62,6 +62,26 @@ class Words:
         """Date and time of an aware ``datetime``."""
         return str(dates.format_datetime(at, form, locale=self._locale, tzinfo=at.tzinfo))
 
+    def date(self, day: Any) -> str:
+        """A whole date."""
+        return str(dates.format_date(day, "medium", locale=self._locale))
+
+    def month(self, day: Any) -> str:
+        """Month and year, short."""
+        return str(dates.format_skeleton("yMMM", day, locale=self._locale))
+
+    def day(self, at: Any) -> str:
+        """Day and month, short."""
+        return str(dates.format_skeleton("MMMd", at, locale=self._locale))
+
+    def money(self, amount: Any, currency: str) -> str:
+        """Two places, or as many as there are up to four, and the currency as the provider writes it."""
+        return f"{numbers.format_decimal(amount, '#,##0.00##', locale=self._locale)} {currency}".strip()
+
+    def percent(self, share: float) -> str:
+        """``98.7 %``."""
+        return str(numbers.format_percent(share, "#,##0.#%", locale=self._locale))
+
     def ago(self, seconds: float) -> str:
         """``3 minutes ago``; in the future for negative ones."""
         return str(

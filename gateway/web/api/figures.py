@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated
@@ -16,12 +16,15 @@ from gateway.policy.permissions import Scope, Visitor
 from gateway.service import reports
 from gateway.service.figures import Period, Report, Tally
 from gateway.service.reports import By
-from gateway.service.wording import cause, verdict_of
+from gateway.service.wording import verdict_of
 from gateway.web.console import Console
 from gateway.web.needs import Services, needs
 from gateway.web.problems import Problem, problems
 
 router = APIRouter(tags=["figures"])
+
+DAYS_AT_MOST = 92
+"""A page shows longer periods by month."""
 
 
 class Latency(BaseModel):
@@ -151,7 +154,7 @@ async def report(
     by: Annotated[By, Query()] = By.ACCOUNT,
 ) -> ReportBody:
     """Cost and delivery, by account, provider or day; or by what went wrong, or by client."""
-    found = await reported(console, visitor, first, last)
+    found = await reported(console, visitor, first, last, by)
     rows = reports.lines(found, by) if by not in (By.ERROR, By.CLIENT) else []
     listed = reports.errors(found.whole, "en") if by is By.ERROR else []
     listed = reports.clients(found.whole) if by is By.CLIENT else listed
@@ -161,7 +164,7 @@ async def report(
         by=by,
         total=counts(found.whole),
         items=[row_of(row) for row in rows],
-        counts=[Reason(reason=r.name, verdict=verdict_of(r.name), words=r.words, count=r.count) for r in listed],
+        counts=_reasons(listed),
     )
 
 
@@ -180,21 +183,24 @@ async def report_csv(
     language: Annotated[str, Query(pattern="^(en|ru|uk)$", description="ru, uk: semicolons, for Excel.")] = "en",
 ) -> Response:
     """The same for spreadsheets."""
-    found = await reported(console, visitor, first, last)
+    found = await reported(console, visitor, first, last, by)
     written = reports.as_csv(*reports.table(found, by, language), excel=excel, language=language)
     name = f"email2sms-{by.value}-{found.first}-{found.last}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(written.encode(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-async def reported(console: Console, visitor: Visitor, first: date | None, last: date | None) -> Report:
-    """What this visitor may see of it. Raises ``Problem``."""
+async def reported(
+    console: Console, visitor: Visitor, first: date | None, last: date | None, by: By | None = None
+) -> Report:
+    """What this visitor may see of it; by months where days are not asked for and would be many. Raises ``Problem``."""
     try:
         begins, ends = reports.period(first, last, reports.today(console.intake.now()))
     except ValueError as error:
         raise Problem(422, str(error)) from None
     currencies = await console.providers.balances.currencies()
-    return await console.figures.report(begins, ends, visitor.accounts, currencies)
+    by_month = by is not By.DAY and (by is not None or (ends - begins).days > DAYS_AT_MOST)
+    return await console.figures.report(begins, ends, visitor.accounts, currencies, by_month=by_month)
 
 
 def counts(found: Tally) -> Counts:
@@ -215,16 +221,14 @@ def counts(found: Tally) -> Counts:
         delivery_rate=line.delivery_rate,
         accepted_to_submitted=_latency(found, tally.TO_SUBMIT),
         submitted_to_delivered=_latency(found, tally.TO_DELIVER),
-        errors=_reasons(found.names(tally.REASONS)),
-        refusals=_reasons(found.names(tally.REFUSED)),
+        errors=_reasons(reports.errors(found, "en", 10)),
+        refusals=_reasons(reports.refusals(found, "en", 10)),
         cost=dict(line.cost),
     )
 
 
-def _reasons(names: Mapping[str, int]) -> list[Reason]:
-    return [
-        Reason(reason=name, verdict=verdict_of(name), words=cause(name), count=n) for name, n in tally.top(names, 10)
-    ]
+def _reasons(found: Iterable[reports.Count]) -> list[Reason]:
+    return [Reason(reason=r.name, verdict=verdict_of(r.name), words=r.words, count=r.count) for r in found]
 
 
 def _latency(found: Tally, kind: str) -> Latency:

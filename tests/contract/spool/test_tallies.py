@@ -68,11 +68,8 @@ async def test_what_came_and_what_became_of_it(store: Store) -> None:
     assert found.names("mails") == {"accepted": 2, "refused": 1}
     assert found.names("refused") == {"stop_listed": 1}
     assert found.names("state") == {"dropped": 1, "delivered": 1, "undelivered": 1, "failed": 1}
-    assert found.names("reason") == {
-        "stop_listed": 1,
-        "provider_refused|8|no such number …": 1,
-        "undelivered|UNDELIVERED": 1,
-    }
+    assert found.names("dropped_for") == {"stop_listed": 1}
+    assert found.names("reason") == {"provider_refused|8|no such number …": 1, "undelivered|UNDELIVERED": 1}
     assert found.names("segments") == {"GSM-7": 2, "UCS-2": 1}
     assert found.names("cost") == {"RUB": 1_200_000, "": 300_000}
     assert found.names("clients") == {"127.0.0.1": 3}
@@ -153,7 +150,7 @@ async def test_a_turn_counts_and_notes_what_waits(store: Store) -> None:
 
 async def test_who_looks_sees_what_is_new(store: Store) -> None:
     clock = Clock()
-    looking = Figures(store, YEAR_S, clock)
+    looking = Figures(store, YEAR_S, clock, patience_s=30.0)
     await looking.turn()
     await put_jobs(store, 1, at=NOW + 1)
     clock.now = NOW + 3
