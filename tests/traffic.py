@@ -42,7 +42,7 @@ async def send_all(daemon: Daemon) -> None:
     await client.mail(subject_mail("UPS;", "On battery"), "ups-room-5@sms.example.com", sender="ups@ups.example")
     await handsets(daemon, 5)
     daemon.platform.faults += [
-        Fault(answer="Error_Invalid_Phone", destination="79105550001"),
+        Fault(answer="Error_Destination_Address_Blocked", destination="79105550001"),
         Fault(cut=Cut.AFTER, destination="79105550002"),
     ]
     await client.mail(template("Платёж принят", numbers="79105550001"), service)

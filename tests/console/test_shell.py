@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 import httpx
@@ -65,3 +66,11 @@ async def test_strangers_and_strange_requests(tmp_path: Path) -> None:
 def test_every_language_has_the_same_words(language: str) -> None:
     english = {page: set(words) for page, words in catalog("en").items()}
     assert {page: set(words) for page, words in catalog(language).items()} == english
+
+
+def test_each_section_of_the_style_sheet_stands_alone() -> None:
+    depth = 0
+    for line in files("gateway.web").joinpath("static", "console.css").read_text("utf-8").splitlines():
+        assert not (line.startswith("/*") and depth), f"a brace is missing before {line}"
+        depth += line.count("{") - line.count("}")
+    assert depth == 0
