@@ -41,7 +41,7 @@ def variety(now: float) -> list[str]:
     hour = f"({n} * 24.0 / {SMS})"
     at = f"({now} - {DAY_S} + {hour} * 3600 + 6000 * sin({hour} * {math.pi / 12}) - 60)"
     return [
-        f"UPDATE mails SET received_at = {now} - {DAY_S} * (julianday('now') - julianday(received_at, 'unixepoch')) / 366",
+        f"UPDATE mails SET received_at = {now} - ({now} - received_at) / 366",
         f"""UPDATE jobs SET
             account = CASE WHEN {n} % 7 < 4 THEN 'test_user' WHEN {n} % 7 < 6 THEN 'monitoring' ELSE 'ups-room-5' END,
             provider = CASE WHEN {n} % 9 = 0 THEN 'spare' ELSE 'main' END,
