@@ -93,15 +93,6 @@ def _has_id(event: Event, value: str) -> bool:
 
 def _has(event: Event, value: str) -> bool:
     """A word without a key: an id, a number, or a part of anything that is shown."""
-    shown = (
-        event.kind.value,
-        event.account or "",
-        event.provider,
-        event.verdict,
-        event.listener,
-        event.peer,
-        event.what,
-    )
     if _has_id(event, value) or (len(value) > 9 and _is_to(event, value)):
         return True
     shown = (event.kind.value, event.account or "", event.provider, event.verdict, event.listener, event.peer)
