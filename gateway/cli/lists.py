@@ -250,7 +250,9 @@ def _report(sheet: Sheet) -> None:
     console.print(f"[dim]{sheet.charset}, {separator}{escape(heading)}[/]")
     console.print(f"{len(sheet.numbers)} numbers, {sheet.repeated} repeated, {len(sheet.refused)} refused")
     for one in sheet.refused[:SHOWN]:
-        console.print(f"  line {one.number}: {one.typed}: {explained(one.refusal)}", markup=False, highlight=False)
+        console.print(
+            f"  line {one.number}: {one.typed}: {explained(one.refusal)}", markup=False, highlight=False, soft_wrap=True
+        )
     if len(sheet.refused) > SHOWN:
         console.print(f"  and {len(sheet.refused) - SHOWN} more")
 
