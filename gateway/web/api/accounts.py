@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool
 
 from gateway.policy.permissions import Scope, Visitor
 from gateway.service.accounts import Entry, Key, Limit
@@ -73,7 +73,7 @@ class NewAccount(Body):
 
     login: str = Field(min_length=1, max_length=255)
     settings: dict[str, Any] = Field(default_factory=dict)
-    enabled: bool = True
+    enabled: StrictBool = True
 
 
 class Settings(Body):
