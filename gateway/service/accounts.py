@@ -324,12 +324,14 @@ def check_numbers(connection: Connection, settings: AccountSettings, configurati
     """SMS to a number of ours belong to one account. Raises ``AccountFaults``."""
     if settings.incoming is None:
         return
-    others = {number: one.login for one in configuration.accounts if one.incoming for number in one.incoming.numbers}
+    theirs = {one.login: one.incoming.numbers for one in configuration.accounts if one.incoming}
     for stored in accounts.having(connection, "incoming"):
-        others.update(dict.fromkeys(map(str, _section(stored.settings, "incoming").get("numbers", ())), stored.login))
-    for number in settings.incoming.numbers:
-        if others.get(number, settings.login) != settings.login:
-            raise AccountFaults(((("incoming", "numbers"), f'"{number}" is of account {others[number]}; take it out'),))
+        found = tuple(map(str, _section(stored.settings, "incoming").get("numbers", ())))
+        theirs[stored.login] = (*theirs.get(stored.login, ()), *found)
+    for login, numbers in theirs.items():
+        if login != settings.login and (twice := set(numbers) & set(settings.incoming.numbers)):
+            fault = f'"{min(twice)}" is of account {login}; take it out'
+            raise AccountFaults(((("incoming", "numbers"), fault),))
 
 
 def shown_prefix(key: str) -> str:

@@ -166,12 +166,10 @@ def _lists(connection: Connection, account: AccountSettings, now: float) -> list
     for name, typed in account.lists.items():
         parsed = {numbers.parse(number) for number in typed}
         found = lists.find(connection, account.login, name)
-        known = set(lists.page(connection, found.id, limit=found.count)) if found else None
-        if known != parsed:
+        known = set(lists.page(connection, found.id, limit=found.count)) if found else set()
+        if found is None or known != parsed:
             lists.put(connection, account.login, name, parsed, now, replace=True)
-            details.append(
-                f"lists.{name}: {len(parsed - (known or set()))} more, {len((known or set()) - parsed)} less"
-            )
+            details.append(f"lists.{name}: {len(parsed - known)} more, {len(known - parsed)} less")
     if account.stop_list:
         parsed = {numbers.parse(number) for number in account.stop_list}
         found = lists.find(connection, account.login, STOP)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.daemon import Daemon
-from gateway.service.accounts import Accounts
+from gateway.service.accounts import AccountFaults, Accounts, Taken
 from gateway.service.lists import EVERYBODY, STOP, Lists
 from gateway.service.roster import whole
 from gateway.settings.load import load
@@ -60,6 +60,7 @@ async def test_a_new_account_sends_within_seconds_and_no_more_when_it_is_switche
     async with asyncio.timeout(10):  # nobody tells the gateway: it looks
         while not daemon.intake.knows("shop"):
             await asyncio.sleep(0.05)
+    await daemon.roster.look()  # it may have seen the account and not yet the password
     assert "FORBIDDEN" in await said(daemon, "Shop;shop;secret12;", A)
     await service.switch("shop", True, "root")
     await daemon.roster.look()
@@ -90,6 +91,9 @@ async def test_smtp_auth_and_a_new_password(daemon: Daemon) -> None:
 async def test_keys_are_used_rest_and_are_gone(daemon: Daemon) -> None:
     service = await shop(daemon)
     key, chosen = await service.add_key("shop", "till 3", "root")
+    for anothers in (chosen, "0a1b2c"):  # in the store, in the file
+        with pytest.raises(Taken):
+            await service.add_key("shop", "the same", "root", anothers)
     await daemon.roster.look()
     assert "250" in await said(daemon, f"Shop;{chosen};", A)
     await service.switch_key("shop", key.id, False, "root")
@@ -101,6 +105,23 @@ async def test_keys_are_used_rest_and_are_gone(daemon: Daemon) -> None:
     await service.revoke_key("shop", key.id, "root")
     await daemon.roster.look()
     assert "AUTH" in await said(daemon, f"Shop;{chosen};", A)
+
+
+async def test_a_number_of_ours_is_of_one_account(tmp_path: Path) -> None:
+    mine: dict[str, Any] = {"incoming": {"numbers": ["1234"]}}
+    async with running(tmp_path, accounts=[{**ACCOUNT, **mine}]) as daemon:
+        service = accounts(daemon)
+        with pytest.raises(AccountFaults, match='"1234" is of account test_user'):
+            await service.add("shop", {**SHOP, **mine}, "root")
+        await service.add("shop", {**SHOP, "incoming": {"numbers": ["5678"]}}, "root")
+        with pytest.raises(AccountFaults, match='"5678" is of account shop'):
+            await service.add("other", {"incoming": {"numbers": ["5678"]}}, "root")
+        with pytest.raises(AccountFaults, match='"1234"'):
+            await service.change("shop", {**SHOP, **mine}, "root")
+        await daemon.roster.look()
+        owner = daemon.intake.configuration.directory.owner_of("5678")
+        assert owner is not None and owner.login == "shop"
+        assert not daemon.intake.knows("other")
 
 
 async def test_lists_of_the_store_and_stop_lists(daemon: Daemon) -> None:
