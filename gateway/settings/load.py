@@ -492,7 +492,8 @@ def _heartbeat_faults(
                 yield (*key, "to"), fault
         account = written.get(beat.account)
         if beat.account not in logins:
-            yield (*key, "account"), f'"{beat.account}" is no account; one of {", ".join(sorted(logins)) or "none: add it"}'
+            known = ", ".join(sorted(logins)) or "none: add it"
+            yield (*key, "account"), f'"{beat.account}" is no account; one of {known}'
         elif account and not beat.originator and len([one for one in account.originators if one != "*"]) != 1:
             yield (*key, "originator"), f'missing: "{beat.account}" has not exactly one; add it'
         if beat.originator and not originator.is_wellformed(beat.originator):
