@@ -464,6 +464,8 @@ def _console_faults(console: ConsoleSettings) -> Iterator[tuple[Key, str]]:
         yield ("oidc", "issuer"), f'"{oidc.issuer}": who is on the way could be anybody; say https://'
     if "openid" not in oidc.scopes:
         yield ("oidc", "scopes"), "without openid nobody is named; add it"
+    if find_spec("authlib") is None:
+        yield ("oidc",), 'needs a library; pip install "email2sms[oidc]", or take oidc out'
 
 
 def _console_warnings(console: ConsoleSettings | None) -> Iterator[str]:
