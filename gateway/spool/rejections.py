@@ -158,11 +158,12 @@ def mails_refused(
     connection: Connection, which: Which, before: tuple[float, str] | None, limit: int
 ) -> list[RefusedMail]:
     """The newest, behind a mail's ``(received_at, id)``."""
-    query = select(mails).where(text(REFUSED), *which.conditions(mails))
-    query = query.order_by(mails.c.received_at.desc(), mails.c.id.desc()).limit(limit)
+    newest = (mails.c.received_at.desc(), mails.c.id.desc())
+    query = select(mails.c.id).where(text(REFUSED), *which.conditions(mails)).order_by(*newest).limit(limit)
     if before is not None:
         at, mail_id = before
         query = query.where(or_(mails.c.received_at < at, and_(mails.c.received_at == at, mails.c.id < mail_id)))
+    ids = list(connection.execute(query).scalars())  # out of the index alone
     return [
         RefusedMail(
             id=row.id,
@@ -177,7 +178,7 @@ def mails_refused(
             recipients=tuple(row.recipients),
             account=row.account,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(select(mails).where(mails.c.id.in_(ids)).order_by(*newest))
     ]
 
 
