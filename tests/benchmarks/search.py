@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import uvloop
 
 from gateway.policy.search import parse
-from gateway.spool import search
+from gateway.spool import desk, search, waiting
 from gateway.spool.search import Place
 from gateway.spool.store import Store
 from tests.benchmarks.claims import fill, opened, place
@@ -120,6 +120,20 @@ async def measure(engine: str, rows: int) -> None:
                 print(
                     f"| `{words}` | {first:.0f} | {later:.0f} | {found} | {pages}{'' if is_all else '+'} |", flush=True
                 )
+            await looks(store)
+
+
+async def looks(store: Store) -> None:
+    """What the pages ask besides."""
+    for name, look in {
+        "one story": lambda c: desk.story(c, "A1000000100000"),
+        "story by the provider's id": lambda c: desk.story(c, "5000400000"),
+        "the queue": lambda c: waiting.lines(c, None),
+        "counts": desk.counts,
+    }.items():
+        began = time.perf_counter()
+        await store.read(look)
+        print(f"{name}: {(time.perf_counter() - began) * 1000:.0f} ms", flush=True)
 
 
 def main() -> None:
