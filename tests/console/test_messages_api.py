@@ -80,7 +80,7 @@ async def test_what_happened_is_found(tmp_path: Path, monkeypatch: pytest.Monkey
         whole = await api.found("")
         assert [one["at"] for one in whole] == sorted((one["at"] for one in whole), reverse=True)
         (failed,) = await api.found("status:failed -status:refused")
-        assert (failed["to"], failed["verdict"], failed["account"]) == ("79105550001", "MSG:0", "test_user")
+        assert (failed["to"], failed["verdict"], failed["account"]) == ("79105550001", "BANNED", "test_user")
         assert failed["what"]
         assert [one["id"] for one in await api.found("to:+7(910)555-00-01")] == [failed["id"]]
         assert [one["id"] for one in await api.found(failed["id"].lower())] == [failed["id"]]
