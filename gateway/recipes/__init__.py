@@ -45,7 +45,8 @@ class Facts:
     """The service address of the template dialect."""
     account: str
     originator: str
-    number: str = "79101234567"
+    number: str = "79001234567"
+    """An example."""
     sender: str = "alerts@example.com"
     lmtp: bool = False
     tls: str = ""

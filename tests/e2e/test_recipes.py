@@ -85,7 +85,7 @@ async def test_programs(daemon: Daemon, name: str, command: list[str]) -> None:
     (script,) = recipe(daemon, name)
     await (run(*command, stdin=script) if name == "php" else run(*command, script))
     (sms,) = await handsets(daemon, 1)
-    assert (sms.originator, sms.destination) == ("My Bank", "79101234567")
+    assert (sms.originator, sms.destination) == ("My Bank", "79001234567")
     assert sms.text == f"Hello from {'PHP' if name == 'php' else name.capitalize() if name == 'python' else name}"
 
 

@@ -42,7 +42,7 @@ def test_what_is_yaml_is_yaml() -> None:
         (step,) = filled("alertmanager", known).steps
         (receiver,) = yaml.safe_load(step.text)["receivers"]
         config = receiver["email_configs"][0]
-        assert config["to"] == "79101234567@sms.example.com"
+        assert config["to"] == "79001234567@sms.example.com"
         assert ("auth_password" in config) is not known.trusted
 
 
