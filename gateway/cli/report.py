@@ -46,8 +46,9 @@ def report(
     found = asyncio.run(_report(loaded, *period, account, by_month=wanted is not reports.By.DAY))
     heads, cells = reports.table(found, wanted)
     if as_json:
-        rows: list[dict[str, Any]] = [dict(zip(heads, row, strict=True)) for row in cells]
-        print_json({"from": str(period[0]), "to": str(period[1]), "by": by, "rows": [_typed(row) for row in rows]})
+        counts = (*reports.COLUMNS, "count")
+        rows = [_typed(dict(zip(heads, row, strict=True)), counts) for row in cells]
+        print_json({"from": str(period[0]), "to": str(period[1]), "by": by, "rows": rows})
     elif as_csv or excel:
         print(reports.as_csv(heads, cells, excel=bool(excel), language=excel), end="")
     else:
@@ -72,9 +73,9 @@ def _date(given: datetime | None) -> date | None:
     return given.date() if given is not None else None
 
 
-def _typed(row: dict[str, Any]) -> dict[str, Any]:
+def _typed(row: dict[str, Any], counts: tuple[str, ...]) -> dict[str, Any]:
     """Counts as numbers; money stays a string, for no program may round it."""
-    return {key: int(value) if value.isdigit() and not key.startswith("cost") else value for key, value in row.items()}
+    return {key: int(value) if key in counts else value for key, value in row.items()}
 
 
 def _show(heads: list[str], cells: list[list[str]], title: str) -> None:

@@ -25,6 +25,7 @@ from gateway.providers.smpp.settings import SmppSettings
 from gateway.providers.smpp.upstream import SmppUpstream, written
 from gateway.sandbox.platform import Answer, Cut, Fault, Platform
 from gateway.sandbox.smpp import SmppFace
+from gateway.service.providers import probe
 from gateway.smpp.pdu import Bind, Bound, Command, Message, Pdu, Reader, Tag, Taken, Tlv, encode
 from gateway.smpp.text import Long, Part
 from gateway.verdicts import Refused
@@ -250,6 +251,16 @@ async def test_a_throttled_provider_is_left_alone_for_a_second(smsc: Smsc, monke
         began = time.monotonic()
         assert isinstance(await send(corp), Submitted)
         assert time.monotonic() - began >= 0.15
+
+
+async def test_a_test_of_the_account_tests_the_link_and_sends_nothing(smsc: Smsc) -> None:
+    async with account(smsc.port) as corp:
+        assert (found := await probe(corp)).ok
+        assert (found.asked, found.answer) == ("link", "bound, and the link answers")
+    async with account(smsc.port, password="wrong") as stranger:
+        assert not (found := await probe(stranger)).ok
+        assert found.answer.startswith("the bind was refused: ")
+    assert not smsc.texts
 
 
 async def test_a_refusal_is_told_by_its_status(smsc: Smsc) -> None:
