@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.model import Incoming, Reply
-from gateway.spool import desk, hooks, incoming, outbox
+from gateway.spool import accounts, desk, hooks, incoming, outbox
 from gateway.spool.incoming import Arrived
 from gateway.spool.put import StoredMail
 from gateway.spool.sealing import Sealing, WrongKey
@@ -100,3 +100,13 @@ async def test_a_text_that_looks_sealed_is_none(url: str) -> None:
     (attempt,) = await claim(plain)
     assert attempt.job.text == "\ufffdAAAA"
     await plain.close()
+
+
+async def test_the_secret_of_a_webhook_is_sealed(store: Store) -> None:
+    settings = {"webhook": {"url": "https://bank.example/", "secret": CANARY}}
+    await store.write(lambda c: accounts.add(c, "bank", settings, True, NOW))
+    kept = repr(await rows(store, "select * from accounts"))
+    assert not [trace for trace in TRACES if trace in kept]
+    found = await store.read(lambda c: accounts.one(c, "bank"))
+    assert found is not None
+    assert found.settings == settings
