@@ -26,6 +26,7 @@ from gateway.service.way import Channel, Hop, Judged, Order, Route, Way, conditi
 from gateway.service.wording import refusal_line
 from gateway.settings.document import ConfigError, Unavailable
 from gateway.settings.load import Configuration
+from gateway.sms import segments
 from gateway.verdicts import Refused
 
 EX_USAGE = 64
@@ -61,7 +62,7 @@ def route(  # noqa: PLR0913, PLR0917  (the options of a command)
             originator=originator,
             channel=channel,
             job=job,
-            text=text,
+            parts=segments.count(text),
             paused=paused,
         )
     except Refused as refused:

@@ -88,7 +88,7 @@ def count(
         single=single,
         part=part,
         left=_left(found, single, part),
-        culprits=tuple(Culprit(char, _name(char), text.index(char) + 1) for char in found.culprits),
+        culprits=_culprits(text, found.culprits),
         shorter=tuple(_shorter(text, len(found.segments), (rules or TextRules()).scheme)),
         notes=notes,
     )
@@ -108,6 +108,13 @@ def marked(text: str) -> Iterator[tuple[str, bool]]:
     """The text in pieces, and whether each is of characters that the 7-bit alphabet does not have."""
     for fits, chars in groupby(text, fits_gsm):
         yield "".join(chars), not fits
+
+
+def _culprits(text: str, culprits: str) -> tuple[Culprit, ...]:
+    first: dict[str, int] = {}
+    for at, char in enumerate(text, 1):
+        first.setdefault(char, at)
+    return tuple(Culprit(char, _name(char), first[char]) for char in culprits)
 
 
 def _left(found: Segmentation, single: int, part: int) -> int:

@@ -10,7 +10,7 @@ from gateway.model import Channel
 from gateway.policy.routing import Hop, Judged, Order, Route, Trip
 from gateway.service.wording import refusal_line
 from gateway.settings.load import Configuration
-from gateway.sms import numbers, segments
+from gateway.sms import numbers
 from gateway.verdicts import CREDENTIALS_WRONG, Refused
 
 __all__ = ["Channel", "Hop", "Judged", "Order", "Route", "Trip", "Way", "conditions", "way"]
@@ -56,10 +56,11 @@ def way(  # noqa: PLR0913  (what a route may ask for)
     originator: str = "",
     channel: Channel = Channel.SMS,
     job: str = "",
-    text: str = "",
+    parts: int = 1,
     paused: Mapping[str, str] | None = None,
 ) -> Way:
-    """Explain. ``at`` is when it is to go out, ``job`` whose draw by weights is wanted. Raises ``Refused`` for what is
+    """Explain. ``at`` is when it is to go out, ``job`` whose draw by weights is wanted, ``parts``
+    how many segments it takes. Raises ``Refused`` for what is
     no number, and for a login that nobody has."""
     if login and not configuration.directory.knows(login):
         raise Refused(CREDENTIALS_WRONG)
@@ -73,7 +74,7 @@ def way(  # noqa: PLR0913  (what a route may ask for)
         judged=found.judged,
         hops=found.hops,
         closed=_closed(configuration, trip),
-        parts=segments.count(text) or 1,
+        parts=max(1, parts),
         paused=paused or {},
     )
 

@@ -68,7 +68,7 @@ async def count_segments(
     if body.account and not visitor.sees(body.account):
         raise Problem(403, f"{visitor.login} does not see this account")
     try:
-        return counted_body(console.workbench.count(body.text, body.account))
+        return counted_body(await console.workbench.count(body.text, body.account))
     except Refused as refused:
         raise Problem.of(refused.refusal, explained(refused.refusal)) from None
 

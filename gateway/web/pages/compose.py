@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from dataclasses import dataclass, replace
@@ -136,9 +137,9 @@ async def act(  # noqa: PLR0913, PLR0917  (the fields of the form)
     for each form that was shown."""
     typed = Typed(account, originator, to, text, at)
     if do == "clean":
-        typed = replace(typed, text=counting.cleaned(text))
+        typed = replace(typed, text=await asyncio.to_thread(counting.cleaned, text))
     elif do == "latin":
-        typed = replace(typed, text=counting.in_latin_letters(text))
+        typed = replace(typed, text=await asyncio.to_thread(counting.in_latin_letters, text))
     if do not in ("check", "send"):
         return page(request, "compose.html", story=None, **await _shown(request, console, visitor, typed))
     if not visitor.sees(account):
@@ -178,12 +179,13 @@ async def _shown(request: Request, console: Console, visitor: Visitor, typed: Ty
     fault: tuple[str, str] | None = None
     text = typed.text.replace("\r\n", "\n")
     try:
-        counted = console.workbench.count(text, account if known else "")
+        counted = await console.workbench.count(text, account if known else "")
     except Refused as refused:
-        counted, fault = counting.count(text), what_and_fix(refused.refusal, language(request))
+        counted = await console.workbench.count(text)
+        fault = what_and_fix(refused.refusal, language(request))
     login = account if known else ""
     ways = await console.workbench.ways(
-        typed.numbers[:SHOWN], login=login, originator=typed.originator, text=counted.text
+        typed.numbers[:SHOWN], login=login, originator=typed.originator, parts=len(counted.parts)
     )
     recipients = [_recipient(number, way, language(request)) for number, way in zip(typed.numbers, ways, strict=False)]
     return {

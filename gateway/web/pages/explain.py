@@ -50,8 +50,15 @@ async def explain(
         )
     except KeyError:
         raise Problem(404) from None
-    shown = raw.decode("utf-8", "replace")[:SHOWN]
-    return _page(request, console.configuration().settings.listeners, found, example=example, raw=shown)
+    return _page(request, console.configuration().settings.listeners, found, example=example, raw=_readable(raw))
+
+
+def _readable(raw: bytes) -> str:
+    """The example as a person would see it."""
+    try:
+        return raw.decode("utf-8")[:SHOWN]
+    except UnicodeDecodeError:
+        return raw.decode("cp1251", "replace")[:SHOWN]
 
 
 @router.get("/explain/examples/{name}.eml")
