@@ -25,7 +25,7 @@ from gateway.cli.common import (
 )
 from gateway.lifecycle import State
 from gateway.policy.search import KEYS
-from gateway.service.desk import Desk
+from gateway.service.desk import COUNTED, Desk
 from gateway.service.messages import Message, Messages, Mistake, Query
 from gateway.sms.numbers import mask
 
@@ -81,7 +81,10 @@ def list_jobs(
             row.id, escape(shown), escape(row.sender), state_words(row.status), ago(row.updated_at), escape(why)
         )
     console.print(table)
-    console.print(", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "The queue is empty.")
+    console.print(
+        ", ".join(f"{count}{'+' * (count >= COUNTED)} {name}" for name, count in sorted(counts.items()))
+        or "The queue is empty."
+    )
 
 
 def _query_words(words: list[str] | None, states: list[State] | None) -> str:

@@ -14,11 +14,11 @@ from gateway.service.audit import entry
 from gateway.sms.numbers import mask
 from gateway.spool import audit, desk, person
 from gateway.spool.audit import Look, Words
-from gateway.spool.desk import JobRow, Story
+from gateway.spool.desk import COUNTED, JobRow, Story
 from gateway.spool.person import Erased
 from gateway.spool.store import Store
 
-__all__ = ["Desk", "Erased", "JobRow", "Look", "Story", "Words"]
+__all__ = ["COUNTED", "Desk", "Erased", "JobRow", "Look", "Story", "Words"]
 
 log = structlog.get_logger()
 
