@@ -16,7 +16,7 @@ from gateway.service.events import Event, Kind
 from gateway.service.wanted import wanted
 from gateway.web.api import events as api
 from tests.browser import CONSOLE, PHONE, accessible, base, chromium, link, needs_chromium, picture, signed_in
-from tests.running import Client, handsets, running, template
+from tests.running import Client, running, template
 from tests.traffic import ACCOUNTS, send_all
 
 SERVICE = "emailtosms@sms.example.com"
@@ -127,17 +127,17 @@ async def test_a_page_follows(tmp_path: Path) -> None:
             assert link_to.startswith("/messages/")
 
             await page.keyboard.press("p")
-            before = await lines.count()
             client = await Client.connect(daemon)
             await client.say("EHLO x")
-            await client.mail(template("while it rests"), SERVICE)
-            await handsets(daemon, 6)
-            async with asyncio.timeout(5):
-                while (await daemon._feed.recent(None, None, 1)).events[0].kind is not Kind.SUBMITTED:
+            await client.mail(template("while it rests", numbers="79109996677"), SERVICE)
+            async with asyncio.timeout(20):
+                while not any(event.to == "7910***6677" for event in (await daemon._feed.recent(None, None, 9)).events):
                     await asyncio.sleep(0.05)
-            assert await lines.count() == before
+            await page.evaluate("new Promise((done) => setTimeout(done, 400))")  # longer than events are gathered
+            rested = lines.filter(has_text="7910***6677")
+            assert await rested.count() == 0
             await page.keyboard.press("p")
-            await lines.nth(before + 1).wait_for()
+            await rested.first.wait_for()
 
             await page.keyboard.press("f")
             await page.keyboard.type("kind:failed")
