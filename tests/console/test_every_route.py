@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -222,9 +223,9 @@ async def test_strangers_forged_requests_and_viewers_change_nothing(tmp_path: Pa
             for door in unsafe:
                 if door.path in OWN | OWN_API | LOOKS:
                     continue
-                for path in house.paths(door, mail, job):
-                    answer = await client.request(door.method, path, headers={"X-CSRF-Token": token})
-                    assert answer.status_code == 403, (door, answer.text)
+                path = next(house.paths(door, mail, job))
+                answer = await client.request(door.method, path, headers={"X-CSRF-Token": token})
+                assert answer.status_code == 403, (door, answer.text)
         assert await house.tables() == before
 
 
@@ -249,7 +250,8 @@ async def test_viewers_see_no_numbers_and_tenants_only_what_is_theirs(tmp_path: 
         seen = ""
         async with house.comes(TENANT) as (client, _):
             for asked in ASKED:
-                for path in (path for door in reads for path in house.paths(door, mail, job)):
+                some = 2 if asked else None  # what is looked for is in the query then
+                for path in (path for door in reads for path in islice(house.paths(door, mail, job), some)):
                     status, text = await answered(client, path, **asked)
                     assert status < 500, path
                     text = without(text, status, path)
