@@ -56,7 +56,9 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to.")] = Path()) -> 
 Account demo, password {password}   (shown once; only its hash is kept)
 
   email2sms check-config --config {targets["gateway.yaml"]}
-  email2sms serve --config {targets["gateway.yaml"]}""")
+  email2sms serve --config {targets["gateway.yaml"]}
+
+The first start shows a link that opens the console.""")
 
 
 def check_config(
