@@ -132,6 +132,8 @@ def judge(mails: Sequence[Mail], jobs: Iterable[dict[str, Any]], platform: Platf
     verdict = Verdict()
     stories: dict[str, list[dict[str, Any]]] = {}
     for job in jobs:
+        if job["state"] == "refused":  # a mail, not an SMS
+            continue
         stories.setdefault(job["id"].rpartition("-")[0], []).append(job)
     shown = Counter(sms.text for sms in platform.messages)
     asked = Counter(entry["text"] for entry in platform.journal)

