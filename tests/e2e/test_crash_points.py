@@ -94,6 +94,7 @@ class Traced:
 
 
 on_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+engines = pytest.mark.parametrize("store_url", ["sqlite", *(["postgresql"] if SOAK else [])], indirect=True)
 
 
 async def traced(folder: Path, store_url: str, *, safe: bool) -> Traced:
@@ -313,6 +314,7 @@ async def places(one: Chain, trace: Path, story: str) -> dict[str, int]:
     return {name: max(n for (call, _), n in counts.items() if call == name) for name, _ in counts if name in CALLS}
 
 
+@engines
 @pytest.mark.parametrize("story", [*POINTS, *(["declined SMS to reply mail"] if SOAK else [])])
 async def test_dies_at_every_place(tmp_path: Path, store_url: str, story: str) -> None:
     """Whether the client has heard 250 or not: after its repetition there is one SMS, or at least one reply."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.sandbox.platform import Fault
 from tests.faults import SOAK
 from tests.history import SERVICE, judge, say, seed, settled
@@ -25,6 +27,8 @@ from tests.tracing import family
 
 WORKERS = 2
 KILLS = 20 if SOAK else 2
+engines = pytest.mark.parametrize("store_url", ["sqlite", *(["postgresql"] if SOAK else [])], indirect=True)
+"""PostgreSQL in the long form; test_nodes kills on it each time."""
 
 
 def settings(sandbox: Provider, store_url: str, port: int = 0) -> dict[str, Any]:
@@ -176,6 +180,7 @@ async def test_every_worker_serves_and_reloads(tmp_path: Path, store_url: str) -
 # ── deaths ───────────────────────────────────────────────────────────────────────────────────────
 
 
+@engines
 async def test_workers_are_killed_under_load(tmp_path: Path, store_url: str) -> None:
     chance = random.Random(seed())
     async with provider() as sandbox:
@@ -200,6 +205,7 @@ async def test_workers_are_killed_under_load(tmp_path: Path, store_url: str) -> 
         )
 
 
+@engines
 async def test_the_supervisor_is_killed_under_load(tmp_path: Path, store_url: str) -> None:
     """Nobody tells the workers: they notice, finish what they have and go. The next start needs no help."""
     async with provider() as sandbox:
@@ -220,6 +226,7 @@ async def test_the_supervisor_is_killed_under_load(tmp_path: Path, store_url: st
                 assert successor.port() == gateway.port()
 
 
+@engines
 async def test_a_frozen_worker_is_replaced(tmp_path: Path, store_url: str) -> None:
     async with provider() as sandbox:
         remember_everything(sandbox)
@@ -305,6 +312,7 @@ async def test_the_figures_are_those_of_all_workers(tmp_path: Path) -> None:
 # ── the end ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@engines
 async def test_term_under_load(tmp_path: Path, store_url: str) -> None:
     """A mail whose DATA has begun is finished, by each worker; who comes now is sent away at once."""
     async with provider() as sandbox:
