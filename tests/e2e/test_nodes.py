@@ -405,8 +405,8 @@ async def test_one_duplicate_window_for_both(tmp_path: Path, postgres_url: str) 
             await sandbox.messages(len(mails))
         journal = list(sandbox.platform.journal)
     assert [entry["text"] for entry in journal] == ["same"] * 3
-    at = [entry["at"] for entry in journal]
-    assert all(later - earlier >= window_s - 0.1 for earlier, later in itertools.pairwise(at)), at
+    at = [entry["at"] for entry in journal]  # of their arrival here: the first may have been slow to connect
+    assert all(later - earlier >= window_s - 0.4 for earlier, later in itertools.pairwise(at)), at
     assert at[-1] - at[0] < 3 * window_s
 
 
