@@ -11,10 +11,11 @@ import time
 import uvloop
 
 _MOMENT = re.compile(rb"t%3D(\d+)")
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Peer(asyncio.Protocol):
-    """HTTP enough for a GET without a body."""
+    """HTTP enough for what drivers, curl and others send: GET, and POST with a length."""
 
     waits: list[float] = []  # noqa: RUF012  (all connections share it)
     texts: set[bytes] = set()  # noqa: RUF012
@@ -27,7 +28,10 @@ class Peer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.buffer += data
         while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
-            line, self.buffer = self.buffer[:end].partition(b"\r\n")[0], self.buffer[end + 4 :]
+            length = int(found[1]) if (found := _LENGTH.search(self.buffer, 0, end)) else 0
+            if len(self.buffer) < end + 4 + length:
+                return
+            line, self.buffer = self.buffer[:end].partition(b"\r\n")[0], self.buffer[end + 4 + length :]
             Peer.count += 1
             Peer.last = time.time()
             Peer.texts.add(line)
