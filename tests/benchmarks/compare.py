@@ -1,7 +1,7 @@
 """Side by side: ``python -m tests.benchmarks.compare``. Interleaved rounds, medians, ratios.
 
-The generator is Postfix's ``smtp-source``: mails to a number, originator, login and password in the subject, each with a
-Message-ID of its own. It counts what is accepted; the peer counts what is relayed.
+The generator is Postfix's ``smtp-source``: mails to a number, originator, login and password in the subject, each with
+a Message-ID of its own. It counts what is accepted; the peer counts what is relayed.
 """
 
 from __future__ import annotations
