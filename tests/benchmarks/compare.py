@@ -160,7 +160,7 @@ def table(runs: dict[str, dict[str, list[Figures]]], sizes: dict[str, dict[str, 
 
 def median(figures: list[Figures], key: str) -> float:
     """Of the rounds."""
-    return statistics.median(getattr(one, key) for one in figures)
+    return float(statistics.median(getattr(one, key) for one in figures))
 
 
 if __name__ == "__main__":
