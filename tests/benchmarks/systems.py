@@ -10,7 +10,6 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from tests.benchmarks.processes import tree
-from tests.process import ENVIRONMENT
+from tests.process import ENVIRONMENT, free_port
 from tests.running import LOOPBACK, write_config
 
 HOME = Path(os.environ.get("BENCH_HOME", Path.home() / ".cache" / "email2sms-bench"))
@@ -63,12 +62,6 @@ class System:
     recipient: str = PHONE
     missing: str = ""
     """What is not installed."""
-
-
-def free_port() -> int:
-    """Of the loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from gateway.providers import NoAnswer
 from gateway.providers.http import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES, HttpUpstream
 from tests.contract.jobs import PASSWORD, attempt, driver
 from tests.contract.peer import OK, answering, head, peer
+from tests.process import free_port
 
 
 async def submit(url: str, text: str = "text", timeout_s: float = 5) -> Outcome:
@@ -30,13 +31,6 @@ async def submit(url: str, text: str = "text", timeout_s: float = 5) -> Outcome:
     finally:
         await upstream.close()
     return outcome
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 # ── nothing left us ──────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,6 @@ import json
 import logging
 import signal
 import smtplib
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
@@ -36,7 +35,7 @@ from gateway.testing import attempt
 from gateway.verdicts import Refused
 from gateway.watch.log import set_up
 from tests.canary import leaks, spellings
-from tests.process import Program, provider
+from tests.process import Program, free_port, provider
 from tests.running import ACCOUNT, listener, write_config
 
 LATIN = "Canary7%Q!z&x+Aq"
@@ -318,12 +317,6 @@ def configured(folder: Path, form: str, made: dict[str, Any], port: int, relay: 
 
 
 NUMBERS = [f"79102{index:06d}" for index in range(60)]
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 async def until(gateway: Program, what: Callable[[str], bool]) -> None:
