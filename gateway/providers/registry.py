@@ -16,9 +16,8 @@ from gateway.providers import Driver, ProviderSettings, Upstream, sandbox
 from gateway.providers.alphasms import AlphaSmsSettings, alphasms
 from gateway.providers.declarative.driver import Declarative
 from gateway.providers.declarative.settings import HttpSettings
-from gateway.providers.sandbox import SandboxSettings, SandboxTransport
+from gateway.providers.sandbox import SandboxSettings
 from gateway.providers.smpp.settings import SmppSettings
-from gateway.providers.smpp.upstream import SmppUpstream
 from gateway.providers.smsc import Smsc, SmscSettings
 from gateway.providers.targetsms import TargetSms, TargetSmsSettings
 from gateway.providers.targetsms_json import TargetSmsJson, TargetSmsJsonSettings
@@ -67,8 +66,15 @@ def http(settings: type[ProviderSettings], driver: Callable[[Any, str], Driver])
 
 def _sandbox(settings: SandboxSettings, around: Surroundings) -> Upstream:
     from gateway.providers.http import HttpUpstream  # noqa: PLC0415
+    from gateway.providers.sandbox_transport import SandboxTransport  # noqa: PLC0415
 
     return HttpUpstream.of(sandbox.driver(), settings, SandboxTransport(around.platform, around.name))
+
+
+def _smpp(settings: SmppSettings, around: Surroundings) -> Upstream:
+    from gateway.providers.smpp.upstream import SmppUpstream  # noqa: PLC0415
+
+    return SmppUpstream(settings, around.name)
 
 
 _BUILT_IN = (
@@ -77,7 +83,7 @@ _BUILT_IN = (
     http(AlphaSmsSettings, alphasms),
     http(SmscSettings, Smsc),
     http(HttpSettings, Declarative),
-    Kind(SmppSettings, lambda settings, around: SmppUpstream(settings, around.name)),
+    Kind(SmppSettings, _smpp),
     Kind(SandboxSettings, _sandbox),
 )
 

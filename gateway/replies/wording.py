@@ -8,8 +8,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from gateway.verdicts import AUTH, AUTH_LATER, Refusal, Values
 
 LANGUAGES = ("en", "ru", "uk")
@@ -20,6 +18,8 @@ MAX_LINE = 400
 @cache
 def catalog(language: str) -> Mapping[str, Any]:
     """The file of a language: ``reasons`` and ``words``."""
+    import yaml  # noqa: PLC0415  (who refuses nothing needs no words)
+
     text = files("gateway.replies").joinpath("texts", f"{language}.yaml").read_text("utf-8")
     loaded: Mapping[str, Any] = yaml.load(text, yaml.CBaseLoader)  # noqa: S506  (strings only)
     return loaded

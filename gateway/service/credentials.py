@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import secrets
 from collections import Counter
@@ -31,7 +32,7 @@ class Credentials:
         self._key = secrets.token_bytes(32)
         self._good: set[bytes] = set()
         self._hasher = PasswordHasher()
-        self._decoy = self._hasher.hash(secrets.token_hex())
+        self._decoy = _decoy(self._hasher)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="argon2")
         self._waiting: Counter[str] = Counter()
         """By source; one derivation that several wait for counts once."""
@@ -112,3 +113,12 @@ class Credentials:
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _decoy(hasher: PasswordHasher) -> str:
+    """A hash that no password has: it takes as long to verify, and nothing to make."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(length)).rstrip(b"=").decode()
+        for length in (hasher.salt_len, hasher.hash_len)
+    )
+    return f"$argon2id$v=19$m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}${salt}${digest}"

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
-import iuliia
 from anyascii import anyascii
 
 from gateway.sms.segments import fits_gsm
 
-SCHEMES: Mapping[str, iuliia.Schema] = {
-    "wikipedia": iuliia.WIKIPEDIA,
-    "icao": iuliia.ICAO_DOC_9303,
-    "gost": iuliia.GOST_7034,
-    "mvd": iuliia.MVD_782,
-    "telegram": iuliia.TELEGRAM,
+SCHEMES: Mapping[str, str] = {
+    "wikipedia": "wikipedia",
+    "icao": "icao_doc_9303",
+    "gost": "gost_7034",
+    "mvd": "mvd_782",
+    "telegram": "telegram",
 }
 """For Russian: as Wikipedia, passports (ICAO Doc 9303), GOST 7.0.34, older passports, telegrams."""
 
@@ -65,9 +66,18 @@ _WORD = re.compile(r"[А-Яа-яҐґЄєІіЇїЁё](?:['’ʼ]?[А-Яа-яҐґ
 
 def transliterate(text: str, scheme: str = "wikipedia") -> str:
     """Cyrillic by the book, other letters as they look; what the 7-bit alphabet has stays as it is."""
+    if all(map(fits_gsm, text)):
+        return text
     by_the_book = _WORD.sub(lambda match: _ukrainian(match[0]), text) if _UKRAINIAN & set(text) else text
-    by_the_book = SCHEMES[scheme].translate(by_the_book)
+    by_the_book = _scheme(scheme).translate(by_the_book)
     return "".join(char if fits_gsm(char) else _looks_like(char) for char in by_the_book)
+
+
+@cache
+def _scheme(name: str) -> Any:
+    import iuliia  # noqa: PLC0415  (reads thirty files, for texts that are written anew only)
+
+    return iuliia.schemas.get(SCHEMES[name])
 
 
 def _looks_like(char: str) -> str:

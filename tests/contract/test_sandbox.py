@@ -17,7 +17,8 @@ from gateway.model import Deferred, Outcome, Rejected, Scope, Submitted, Uncerta
 from gateway.providers import sandbox
 from gateway.providers.http import HttpUpstream
 from gateway.providers.registry import Surroundings, connect
-from gateway.providers.sandbox import SandboxSettings, SandboxTransport
+from gateway.providers.sandbox import SandboxSettings
+from gateway.providers.sandbox_transport import SandboxTransport
 from gateway.providers.targetsms import TargetSms, TargetSmsSettings
 from gateway.sandbox.platform import Answer, Cut, Fault, Platform, Sms
 from gateway.sandbox.targetsms import BAD_LOGIN, DUPLICATE, get
