@@ -21,11 +21,15 @@ import structlog
 import uvloop
 
 from gateway import __version__, metrics
-from gateway.daemon import DRAIN_S, Daemon, cannot_bind, greet, lock_store, notify, open_store, pid_file, reloaded
+from gateway.daemon import DRAIN_S, Daemon, cannot_bind, pid_file
+from gateway.daemon.ahead import import_ahead
+from gateway.daemon.reloading import reloaded
+from gateway.daemon.systemd import notify
 from gateway.service.credentials import Credentials
+from gateway.service.opening import lock_store, open_store
 from gateway.service.people import People
 from gateway.service.presence import bury_all
-from gateway.settings.document import ConfigError, Unavailable
+from gateway.settings.faults import ConfigError, Unavailable
 from gateway.settings.load import Configuration
 from gateway.smtp.server import bind, release, where
 
@@ -78,6 +82,7 @@ class Supervisor:
         try:
             self._count_together()
             asyncio.run(self._prepare())
+            import_ahead(self._configuration)
             self._bind()
             for number in range(self._configuration.processes):
                 self._start(number)
@@ -98,6 +103,8 @@ class Supervisor:
         if self._configuration.store_is_embedded:
             await bury_all(store, time.time())
         if self._configuration.settings.console is not None:
+            from gateway.daemon.console import greet  # noqa: PLC0415
+
             credentials = Credentials()
             await greet(People(store, lambda: self._configuration, credentials))
             credentials.close()

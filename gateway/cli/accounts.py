@@ -21,12 +21,12 @@ from gateway.cli.common import (
     JsonOption,
     ago,
     configuration,
-    console,
     operator,
     print_json,
     store_of,
 )
-from gateway.settings.load import AccountFaults
+from gateway.cli.screen import console
+from gateway.settings.checked_accounts import AccountFaults
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,7 +11,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.common import ConfigOption, JsonOption, clock, configuration, console, print_json, store_of
+from gateway.cli.common import ConfigOption, JsonOption, clock, configuration, print_json, store_of
+from gateway.cli.screen import console
 from gateway.service.bans import Record, lift, listed
 
 app = typer.Typer(help="Who is shut out for wrong credentials.", no_args_is_help=True)

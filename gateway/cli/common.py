@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from gateway.model import Note
-from gateway.settings.document import ConfigError, Unavailable
-from gateway.settings.load import Configuration, load
+from gateway import cli
+from gateway.settings.faults import ConfigError, Unavailable
 
 if TYPE_CHECKING:
+    from gateway.settings.load import Configuration
     from gateway.settings.schema import GatewaySettings
     from gateway.spool.store import Store
 
@@ -37,18 +35,28 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 NumbersOption = Annotated[bool, typer.Option("--numbers", help="Show phone numbers in full.")]
 
-console = Console()
 _PLACES = (Path("gateway.yaml"), Path("config/gateway.yaml"), Path("/etc/email2sms/gateway.yaml"))
+
+
+def config_file(path: Path | None) -> Path:
+    """The file that the options mean, whether or not it is there."""
+    given = path or (Path(os.environ["EMAIL2SMS_CONFIG"]) if "EMAIL2SMS_CONFIG" in os.environ else None)
+    return given or next((place for place in _PLACES if place.exists()), _PLACES[0])
 
 
 def configuration(path: Path | None) -> Configuration:
     """The configuration that the options mean. Raises ``ConfigError``."""
-    given = path or (Path(os.environ["EMAIL2SMS_CONFIG"]) if "EMAIL2SMS_CONFIG" in os.environ else None)
-    return load(given or next((place for place in _PLACES if place.exists()), _PLACES[0]), _stored_logins)
+    from gateway.settings.load import load  # noqa: PLC0415  (half of the time of a verb that needs one)
+
+    if cli.is_program:  # what is imported from here on may log, and standard output belongs to the answer
+        from gateway.watch.log import set_up  # noqa: PLC0415
+
+        set_up("error", "auto")
+    return load(config_file(path), _stored_logins)
 
 
 def _stored_logins(settings: GatewaySettings, url: str) -> Collection[str]:
-    from gateway.daemon import stored_logins  # noqa: PLC0415  (heavy imports, and only where the file leaves a question)
+    from gateway.service.opening import stored_logins  # noqa: PLC0415  (only where the file leaves a question)
 
     return stored_logins(settings, url)
 
@@ -87,7 +95,7 @@ def all_accounts(configuration: Configuration) -> Configuration:
 @asynccontextmanager
 async def store_of(configuration: Configuration) -> AsyncIterator[Store]:
     """The store, beside a running daemon or without one."""
-    from gateway.daemon import open_store  # noqa: PLC0415  (heavy imports only for verbs that need them)
+    from gateway.service.opening import open_store  # noqa: PLC0415  (SQLAlchemy, for verbs that have a store)
 
     store = await open_store(configuration, exclusive=False)
     try:
@@ -99,11 +107,6 @@ async def store_of(configuration: Configuration) -> AsyncIterator[Store]:
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
-
-
-def note_words(note: Note) -> tuple[str, str]:
-    """A note of the trail as two cells of a table."""
-    return escape(note.what), escape(", ".join(f"{key} {value}" for key, value in note.values.items()))
 
 
 def ago(at: float) -> str:

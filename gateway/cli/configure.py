@@ -13,7 +13,8 @@ from argon2 import PasswordHasher
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.common import ConfigOption, JsonOption, all_accounts, configuration, console, print_json
+from gateway.cli.common import ConfigOption, JsonOption, all_accounts, configuration, print_json
+from gateway.cli.screen import console
 from gateway.settings import reference
 from gateway.settings.load import Configuration
 

@@ -19,8 +19,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.text import Text
 
-from gateway.cli.common import console
 from gateway.cli.configure import new_password
+from gateway.cli.screen import console
 from gateway.policy.permissions import Role
 from gateway.sandbox.platform import Sms
 from gateway.settings.load import Configuration
@@ -158,8 +158,8 @@ the story of each mail, and Phones has the handsets.
 
 async def _admin(configuration: Configuration) -> str:
     """Somebody who may do everything in the console, and the link by which he comes in."""
-    from gateway.daemon import open_store  # noqa: PLC0415
     from gateway.service.credentials import Credentials  # noqa: PLC0415
+    from gateway.service.opening import open_store  # noqa: PLC0415
     from gateway.service.people import People, User  # noqa: PLC0415
 
     credentials, store = Credentials(), await open_store(configuration, exclusive=False)

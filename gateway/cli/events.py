@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from gateway.cli.common import ConfigOption, JsonOption, ago, clock, configuration, console, print_json, store_of
+from gateway.cli.common import ConfigOption, JsonOption, ago, clock, configuration, print_json, store_of
+from gateway.cli.screen import console
 from gateway.service.advice import advise
 from gateway.service.events import Event, Feed, Kind
 from gateway.service.rejections import MANY, Rejection, Rejections, Which

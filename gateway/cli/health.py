@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import smtplib
 import socket
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.common import ConfigOption, JsonOption, configuration, print_json, store_of
-from gateway.settings.load import Configuration
-from gateway.settings.schema import ListenerSettings, host_and_port, seconds
+from gateway.cli.common import ConfigOption, JsonOption, config_file, configuration, print_json, store_of
+from gateway.settings.document import read
+from gateway.settings.faults import ConfigError, Unavailable
+from gateway.settings.notation import METRICS_BIND, host_and_port, seconds, tcp_address
+
+if TYPE_CHECKING:
+    from gateway.settings.listeners import ListenerSettings
+    from gateway.settings.load import Configuration
 
 ANSWER_S = 5.0
 AGAIN_S = 0.5
@@ -40,12 +46,13 @@ def health(
 
     Asks /readyz at metrics.bind; without the section metrics, the banner of a listener, and the store.
     """
-    loaded = configuration(config)
+    site = _site(config_file(config).resolve())
+    look = partial(_asked, site) if site else partial(_look, configuration(config))
     try:
         until = time.monotonic() + seconds(wait)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--wait") from None
-    while not (found := _look(loaded)).ready and time.monotonic() + AGAIN_S < until:
+    while not (found := look()).ready and time.monotonic() + AGAIN_S < until:
         time.sleep(AGAIN_S)
     if as_json:
         print_json({"ready": found.ready, "checks": found.checks, "providers": found.providers})
@@ -58,9 +65,21 @@ def health(
     raise typer.Exit(0 if found.ready else 1)
 
 
+def _site(file: Path) -> str:
+    """``metrics.bind``; empty: there is none. A container asks every few seconds, so the rest of the file is not looked
+    at: whoever starts the gateway hears what is wrong with it."""
+    match read(file).content:
+        case {"metrics": dict(section)}:
+            bind = METRICS_BIND if section.get("bind") is None else str(section["bind"])
+        case _:
+            return ""
+    try:
+        return tcp_address(bind)
+    except ValueError:
+        return ""
+
+
 def _look(loaded: Configuration) -> Found:
-    if loaded.settings.metrics is not None:
-        return _asked(loaded.settings.metrics.bind)
     checks = [_banner(loaded.settings.listeners), asyncio.run(_store(loaded))]
     return Found(all(check["ok"] for check in checks), checks, [])
 
@@ -86,7 +105,7 @@ def _banner(listeners: tuple[ListenerSettings, ...]) -> dict[str, Any]:
     listener = plain[0]
     try:
         greeting = _greeting(listener.bind)
-    except (OSError, smtplib.SMTPException) as error:
+    except OSError as error:
         return _check(listener.name, f"no answer at {listener.bind}: {error}")
     return _check(listener.name, f"answers {greeting}", ok=greeting == "220")
 
@@ -108,8 +127,6 @@ def _greeting(bind: str) -> str:
 
 
 async def _store(loaded: Configuration) -> dict[str, Any]:
-    from gateway.settings.document import ConfigError, Unavailable  # noqa: PLC0415
-
     try:
         async with store_of(loaded) as store:
             await store.write(lambda connection: None)

@@ -19,11 +19,11 @@ from gateway.cli.common import (
     NumbersOption,
     ago,
     configuration,
-    console,
     operator,
     print_json,
     store_of,
 )
+from gateway.cli.screen import console
 from gateway.service.wording import explained
 from gateway.sms.numbers import mask, parse_in
 from gateway.verdicts import Refused

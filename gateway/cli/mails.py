@@ -1,12 +1,10 @@
-"""Verbs for single mails: explain one, take one from a pipe, send without one."""
+"""Verbs for single mails: explain one, send without one."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,20 +17,18 @@ from gateway.cli.common import (
     JsonOption,
     NumbersOption,
     configuration,
-    console,
     moment,
     operator,
     print_json,
     store_of,
     with_accounts,
 )
-from gateway.model import Accepted, Envelope, Job
+from gateway.cli.screen import console
+from gateway.model import Accepted, Job
 from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
-from gateway.service.explain import Arrival, Explained, NoListener, NoRecipient, Part, explain, pipe_envelope
-from gateway.service.intake import Answer, Intake
+from gateway.service.explain import Arrival, Explained, NoListener, NoRecipient, Part, explain
 from gateway.service.phonebook import Phonebook
-from gateway.service.rejections import At
 from gateway.service.roster import whole
 from gateway.service.wording import explained, refusal_line
 from gateway.settings.load import Configuration
@@ -40,8 +36,6 @@ from gateway.sms.numbers import mask
 from gateway.verdicts import Refused
 
 EX_USAGE = 64
-EX_TEMPFAIL = 75
-MAX_MAIL_BYTES = 10_485_760
 
 
 def parse(  # noqa: PLR0913, PLR0917  (each is an option)
@@ -127,47 +121,6 @@ def _print(found: Explained) -> None:
     console.print(f"[dim]{len(found.parts)} segment(s)[/]")
 
 
-def inject(
-    recipients: Annotated[list[str], typer.Argument(help="Envelope recipients.")],
-    sender: Annotated[str, typer.Option("-f", "--sender", help="MAIL FROM; <> and MAILER-DAEMON: null.")] = "",
-    reply: Annotated[bool, typer.Option(help="Answer refusals by mail instead of by exit code.")] = False,
-    config: ConfigOption = None,
-) -> None:
-    """Take a mail from standard input, for Postfix's pipe(8) and the like. Exit codes as in sysexits.h."""
-    raw = sys.stdin.buffer.read(MAX_MAIL_BYTES + 1)
-    if len(raw) > MAX_MAIL_BYTES:
-        typer.echo("5.3.4 the mail is too large")
-        raise typer.Exit(65)
-    loaded = configuration(config)
-    envelope = pipe_envelope(sender, tuple(recipients), time.time(), answer_by_mail=reply)
-    code = asyncio.run(_inject(loaded, envelope, raw))
-    raise typer.Exit(code)
-
-
-async def _note_refusal(intake: Intake, envelope: Envelope, answer: Answer) -> None:
-    """For the operator. The MTA hears the refusal, whether or not it can be noted."""
-    assert answer.refusal is not None
-    at = At(envelope.listener, "", True, sender=envelope.reverse_path, recipients=envelope.recipients)
-    intake.rejections.refused(answer.refusal, replace(at, account=answer.account), answer.line)
-    with suppress(Exception):
-        await intake.rejections.write()
-
-
-async def _inject(loaded: Any, envelope: Envelope, raw: bytes) -> int:
-    try:
-        async with store_of(loaded) as store:
-            intake = Intake(await whole(loaded, store), store, Credentials())
-            await store.read(intake.bans.follow)
-            answer = await intake.accept(envelope, raw)
-            if answer.refusal is not None:
-                await _note_refusal(intake, envelope, answer)
-    except Exception as error:
-        typer.echo(f"4.3.0 temporary fault: {type(error).__name__}")
-        return EX_TEMPFAIL
-    typer.echo(answer.line.partition(" ")[2])
-    return answer.refusal.verdict.sysexit if answer.refusal else 0
-
-
 def send(  # noqa: PLR0913, PLR0917  (each is an option)
     account: Annotated[str, typer.Option("--account", help="Whose limits, stop-list and route.")],
     originator: Annotated[str, typer.Option("--from", help="What the handset shows.")],
@@ -218,8 +171,8 @@ def send(  # noqa: PLR0913, PLR0917  (each is an option)
 
 
 def _request(loaded: Any, job: Job, numbers: bool) -> str:
-    from gateway.daemon import upstream  # noqa: PLC0415
     from gateway.service import direct  # noqa: PLC0415
+    from gateway.service.upstreams import upstream  # noqa: PLC0415
 
     return direct.request(job, {job.route[0]: upstream(loaded, job.route[0])}, numbers=numbers)
 

@@ -19,10 +19,10 @@ from gateway.cli.common import (
     NumbersOption,
     ago,
     configuration,
-    console,
     print_json,
     store_of,
 )
+from gateway.cli.screen import console
 from gateway.lifecycle import State
 from gateway.policy.search import KEYS
 from gateway.service.desk import COUNTED, Desk

@@ -13,7 +13,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.common import ConfigOption, JsonOption, clock, configuration, console, operator, print_json, store_of
+from gateway.cli.common import ConfigOption, JsonOption, clock, configuration, operator, print_json, store_of
+from gateway.cli.screen import console
 from gateway.policy.people import MAX_PASSWORD, MIN_PASSWORD, User
 from gateway.policy.permissions import Role
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.common import ConfigOption, JsonOption, clock, configuration, console, operator, print_json, store_of
+from gateway.cli.common import ConfigOption, JsonOption, clock, configuration, operator, print_json, store_of
+from gateway.cli.screen import console
 from gateway.service.audit import Audit, Look, Wanted
 from gateway.service.desk import Desk, Erased
 from gateway.sms import numbers

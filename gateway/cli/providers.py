@@ -12,7 +12,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.common import ConfigOption, JsonOption, configuration, console, print_json
+from gateway.cli.common import ConfigOption, JsonOption, configuration, print_json
+from gateway.cli.screen import console
 from gateway.model import Balance
 from gateway.service.wording import refusal_line
 from gateway.settings.load import Configuration
@@ -36,8 +37,8 @@ async def ask_balance(loaded: Configuration, name: str) -> dict[str, str]:
 
 async def _asked(loaded: Configuration, name: str, question: Callable[[Upstream], Awaitable[Balance]]) -> Balance | str:
     """The answer, or why there is none."""
-    from gateway.daemon import upstream  # noqa: PLC0415
     from gateway.providers import NoAnswer, Unsupported  # noqa: PLC0415
+    from gateway.service.upstreams import upstream  # noqa: PLC0415
 
     provider = upstream(loaded, name)
     try:
@@ -100,8 +101,8 @@ def status(
 
 
 async def _message_status(loaded: Configuration, name: str, provider_id: str, to: str) -> dict[str, str]:
-    from gateway.daemon import upstream  # noqa: PLC0415
     from gateway.providers import NoAnswer, Unsupported  # noqa: PLC0415
+    from gateway.service.upstreams import upstream  # noqa: PLC0415
 
     provider = upstream(loaded, name)
     try:
@@ -181,7 +182,7 @@ async def _tests(loaded: Configuration, names: list[str]) -> dict[str, Tested]:
     from gateway.service.providers import probe  # noqa: PLC0415
 
     async def one(name: str) -> Tested:
-        from gateway.daemon import upstream  # noqa: PLC0415
+        from gateway.service.upstreams import upstream  # noqa: PLC0415
 
         provider = upstream(loaded, name)
         try:

@@ -16,13 +16,12 @@ from gateway.cli.common import (
     NumbersOption,
     clock,
     configuration,
-    console,
-    note_words,
     operator,
     print_json,
     store_of,
 )
 from gateway.cli.messages import list_jobs, state_words, understood
+from gateway.cli.screen import console, note_words
 from gateway.lifecycle import Event, State
 from gateway.model import Note
 from gateway.service.desk import Desk, JobRow, Story, Words

@@ -9,7 +9,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.common import ConfigOption, JsonOption, ago, configuration, console, print_json, store_of
+from gateway.cli.common import ConfigOption, JsonOption, ago, configuration, print_json, store_of
+from gateway.cli.screen import console
 from gateway.service.quirks import STRANGERS, QuirkRow, known_quirks, words
 
 

@@ -11,7 +11,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.common import ConfigOption, JsonOption, configuration, console, print_json, store_of
+from gateway.cli.common import ConfigOption, JsonOption, configuration, print_json, store_of
+from gateway.cli.screen import console
 from gateway.settings.load import Configuration
 
 if TYPE_CHECKING:

@@ -17,14 +17,14 @@ from gateway.cli.common import (
     all_accounts,
     clock,
     configuration,
-    console,
     has_store,
     moment,
     print_json,
 )
+from gateway.cli.screen import console
 from gateway.service.way import Channel, Hop, Judged, Order, Route, Way, conditions, way
 from gateway.service.wording import refusal_line
-from gateway.settings.document import ConfigError, Unavailable
+from gateway.settings.faults import ConfigError, Unavailable
 from gateway.settings.load import Configuration
 from gateway.sms import segments
 from gateway.verdicts import Refused

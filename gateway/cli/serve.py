@@ -13,6 +13,7 @@ from gateway.cli.common import ConfigOption, configuration, store_of
 from gateway.service import reload as service
 from gateway.service.reload import NotRunning, NotTaken
 from gateway.settings.load import Configuration
+from gateway.settings.notation import host_and_port
 
 if TYPE_CHECKING:
     from gateway.sandbox.platform import Platform
@@ -64,7 +65,6 @@ def sandbox(
 
     from gateway.sandbox.platform import Platform  # noqa: PLC0415
     from gateway.sandbox.web import application  # noqa: PLC0415
-    from gateway.settings.schema import host_and_port  # noqa: PLC0415
 
     host, port = host_and_port(bind)
     typer.echo(f"TargetSMS emulator: http://{bind}/sendsms.php  handsets: http://{bind}/", err=True)

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gateway.cli.common import ConfigOption, JsonOption, all_accounts, configuration, console, print_json
+from gateway.cli.common import ConfigOption, JsonOption, all_accounts, configuration, print_json
+from gateway.cli.screen import console
 from gateway.service import connect
 from gateway.service.connect import NoListener
 

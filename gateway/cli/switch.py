@@ -15,10 +15,10 @@ from gateway.cli.common import (
     ago,
     all_accounts,
     configuration,
-    console,
     print_json,
     store_of,
 )
+from gateway.cli.screen import console
 from gateway.settings.load import Configuration
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from gateway.cli.common import ConfigOption, JsonOption, all_accounts, configuration, console, print_json
+from gateway.cli.common import ConfigOption, JsonOption, all_accounts, configuration, print_json
+from gateway.cli.screen import console
 from gateway.service.counting import NATIONAL, Alphabet, Counted, Culprit, count
 from gateway.service.wording import refusal_line
 from gateway.verdicts import Refused

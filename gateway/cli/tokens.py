@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.common import ConfigOption, JsonOption, clock, configuration, console, operator, print_json, store_of
+from gateway.cli.common import ConfigOption, JsonOption, clock, configuration, operator, print_json, store_of
+from gateway.cli.screen import console
 from gateway.policy.people import Token
 from gateway.policy.permissions import Scope
 from gateway.service.people import find_user

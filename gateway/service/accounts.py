@@ -19,8 +19,9 @@ from gateway.policy.accounts import key_digest
 from gateway.policy.caps import MICRO
 from gateway.service.audit import entry
 from gateway.service.roster import content_of
-from gateway.settings.load import AccountFaults, Configuration, checked_account
-from gateway.settings.schema import AccountSettings
+from gateway.settings.accounts import AccountSettings
+from gateway.settings.checked_accounts import AccountFaults, checked_account
+from gateway.settings.load import Configuration
 from gateway.spool import accounts, audit, budget, lists
 from gateway.spool.accounts import Key, Stored
 from gateway.spool.store import Store

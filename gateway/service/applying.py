@@ -18,8 +18,9 @@ from gateway.policy.accounts import key_digest
 from gateway.service.accounts import Taken, check_numbers, shown_prefix, with_secret_of
 from gateway.service.audit import entry
 from gateway.service.roster import content_of
-from gateway.settings.load import AccountFaults, Configuration, accounts_in, checked_account
-from gateway.settings.schema import AccountSettings
+from gateway.settings.accounts import AccountSettings
+from gateway.settings.checked_accounts import AccountFaults, accounts_in, checked_account
+from gateway.settings.load import Configuration
 from gateway.sms import numbers
 from gateway.spool import accounts, audit, lists
 from gateway.spool.accounts import Stored

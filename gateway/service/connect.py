@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from gateway.recipes import Facts, Recipe, filled, heading, names
 from gateway.service.events import Event, Feed, Kind
+from gateway.settings.listeners import ListenerSettings
 from gateway.settings.load import Configuration
-from gateway.settings.schema import ListenerSettings, host_and_port
+from gateway.settings.notation import host_and_port
 
 __all__ = ["Facts", "Light", "NoListener", "Recipe", "facts", "filled", "heading", "light", "listeners", "names"]
 

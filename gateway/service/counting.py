@@ -6,14 +6,17 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from gateway.model import Note, Operator, Submission
 from gateway.policy.composing import TextRules, compose
-from gateway.settings.load import Configuration
 from gateway.sms import cleaning
 from gateway.sms.segments import NATIONAL, Alphabet, Segmentation, Tables, encode, fits_gsm, limits, segment
 from gateway.sms.translit import transliterate
 from gateway.verdicts import CREDENTIALS_WRONG, Refused
+
+if TYPE_CHECKING:
+    from gateway.settings.load import Configuration
 
 __all__ = ["NATIONAL", "Alphabet", "Counted", "Culprit", "Shorter", "cleaned", "count", "in_latin_letters", "marked"]
 

@@ -12,7 +12,9 @@ import structlog
 from sqlalchemy import Connection
 
 from gateway.policy.accounts import Account, Directory
-from gateway.settings.load import AccountFaults, Configuration, account_of, checked_account
+from gateway.settings.checked_accounts import AccountFaults, checked_account
+from gateway.settings.directory import account_of
+from gateway.settings.load import Configuration
 from gateway.spool import accounts, lists
 from gateway.spool.accounts import Key, Stored
 from gateway.spool.lists import EVERYBODY, STOP, NumberList

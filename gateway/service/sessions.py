@@ -19,7 +19,7 @@ from gateway.service.bans import Bans
 from gateway.service.credentials import Credentials
 from gateway.service.people import digest_of
 from gateway.settings.load import Configuration
-from gateway.settings.schema import is_loopback
+from gateway.settings.notation import is_loopback
 from gateway.spool import audit, people, sessions
 from gateway.spool.sessions import Session
 from gateway.spool.store import Store

@@ -15,20 +15,14 @@ from typing import Any
 
 import yaml
 
+from gateway.settings.faults import ConfigError
+
 Key = tuple[str | int, ...]
 """The way to a value: ``("listeners", 0, "bind")``."""
 
 _NOTHING = frozenset({"", "~", "null"})
 """What YAML writers mean by no value, unless they quote it."""
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used. The message is one line for each fault: file, key, value, fix."""
-
-
-class Unavailable(Exception):
-    """The configuration may be right, but what it needs is not there now: starting again later may help."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Set
 
 from gateway.dialects.families import Role
+from gateway.settings.dialects import DialectsSettings, FamilySettings
 from gateway.settings.document import Key
-from gateway.settings.schema import DialectsSettings, FamilySettings
 from gateway.sms import originator
 
 _KEYS = {

@@ -9,7 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from gateway.settings.schema import AccountsFile, GatewaySettings
+from gateway.settings.accounts import AccountsFile
+from gateway.settings.schema import GatewaySettings
 
 Schema = Mapping[str, Any]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.daemon import open_store
-from gateway.settings.document import ConfigError
+from gateway.service.opening import open_store
+from gateway.settings.faults import ConfigError
 from gateway.settings.load import load
 from tests.process import command
 
@@ -339,7 +339,7 @@ async def test_check_config_shows_no_password(tmp_path: Path) -> None:
 
 
 def test_checks_whose_libraries_are_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.settings.load.find_spec", lambda name: None)
+    monkeypatch.setattr("gateway.settings.contradictions.find_spec", lambda name: None)
     with pytest.raises(ConfigError) as fault:
         load(write(tmp_path, GOOD.replace("trust:", "verify: [dkim]\n    trust:")))
     assert 'listeners[0].verify: needs more libraries; pip install "email2sms[mailauth]"' in str(fault.value)

@@ -11,6 +11,7 @@ import httpx
 from playwright.async_api import Page
 
 from gateway.daemon import Daemon
+from gateway.daemon.console import console_of
 from gateway.policy.permissions import SCOPES, Role
 from gateway.service.accounts import Accounts
 from gateway.service.desk import Desk
@@ -121,7 +122,7 @@ async def test_lists_by_the_api(tmp_path: Path) -> None:
 
 async def test_who_may_what(tmp_path: Path) -> None:
     async with running(tmp_path, CONSOLE, ACCOUNTS) as daemon:
-        console = daemon._console()
+        console = console_of(daemon)
         hook = {"url": "https://shop.example/token-4711", "secret": "0123456789abcdef"}
         await console.accounts.add("shop", {"senders": ["*"], "phone": A, "webhook": hook}, "root")
         await console.lists.put("shop", "1", [A, B], "root")
@@ -174,7 +175,7 @@ async def test_an_operator_at_work(tmp_path: Path) -> None:
 
 
 async def seed(daemon: Daemon) -> None:
-    console = daemon._console()
+    console = console_of(daemon)
     accounts: Accounts = console.accounts
     lists: Lists = console.lists
     bank = {

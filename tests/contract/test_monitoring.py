@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from gateway import metrics
-from gateway.daemon import Daemon, keep_watchdog_calm
+from gateway.daemon import Daemon
+from gateway.daemon.systemd import keep_watchdog_calm
 from gateway.sandbox.platform import Fault
 from gateway.service import health
 from tests.process import command, free_port

@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from gateway.cli.app import app
-from gateway.settings.document import ConfigError
+from gateway.settings.faults import ConfigError
 from tests.running import subject_mail, write_config
 
 A, B = "79031112233", "79032223344"

@@ -29,7 +29,7 @@ from gateway.model import Response
 from gateway.providers.http import HttpUpstream
 from gateway.providers.registry import Surroundings, connect, kinds
 from gateway.sandbox.platform import Platform
-from gateway.settings.document import ConfigError
+from gateway.settings.faults import ConfigError
 from gateway.settings.load import load
 from gateway.testing import attempt
 from gateway.verdicts import Refused

@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.app import app
-from gateway.daemon import open_store
 from gateway.lifecycle import Event
 from gateway.policy.search import KEYS
 from gateway.sandbox.platform import Fault
+from gateway.service.opening import open_store
 from gateway.settings.load import load
 from gateway.verdicts import PROVIDER_REFUSED, Refusal
 from tests.contract.spool.given import claim, mail, settled

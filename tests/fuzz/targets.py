@@ -17,7 +17,7 @@ from gateway.model import Door, Envelope, ReceivedEmail
 from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
 from gateway.service.judge import judge
-from gateway.settings.document import ConfigError
+from gateway.settings.faults import ConfigError
 from gateway.settings.load import load
 from gateway.smpp.pdu import Garbage, Reader
 from gateway.verdicts import Refused

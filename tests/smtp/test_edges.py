@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.daemon import Daemon
-from gateway.settings.document import ConfigError
+from gateway.settings.faults import ConfigError
 from tests.running import ACCOUNT, Client, handsets, listener, port, running, template
 from tests.smtp.test_defence import RIGHT, SERVICE, WRONG, Tls, b64, in_data, insecure, public, upgraded
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gateway.daemon import upstream
 from gateway.model import Door
 from gateway.service import direct
 from gateway.service.direct import By, Draft
+from gateway.service.upstreams import upstream
 from gateway.settings.load import load
 from gateway.verdicts import Refused
 from tests.running import write_config

@@ -16,7 +16,7 @@ from gateway.model import ApiKey, Credential, Door, Envelope, Password, Received
 from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
 from gateway.service.judge import judge
-from gateway.settings.document import ConfigError
+from gateway.settings.faults import ConfigError
 from gateway.settings.load import Configuration, load
 from gateway.verdicts import Refused
 from tests.running import ACCOUNT, write_config

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.lifecycle import State
 from gateway.policy.heartbeat import Fate, Heartbeat, result
-from gateway.settings.schema import weekdays
+from gateway.settings.notation import weekdays
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 

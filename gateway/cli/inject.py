@@ -1,0 +1,65 @@
+"""A mail from a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from gateway.cli.common import ConfigOption, configuration, store_of
+from gateway.model import Envelope
+from gateway.service.credentials import Credentials
+from gateway.service.explain import pipe_envelope
+from gateway.service.intake import Answer, Intake
+from gateway.service.rejections import At
+from gateway.service.roster import whole
+from gateway.settings.load import Configuration
+
+EX_TEMPFAIL = 75
+MAX_MAIL_BYTES = 10_485_760
+
+
+def inject(
+    recipients: Annotated[list[str], typer.Argument(help="Envelope recipients.")],
+    sender: Annotated[str, typer.Option("-f", "--sender", help="MAIL FROM; <> and MAILER-DAEMON: null.")] = "",
+    reply: Annotated[bool, typer.Option(help="Answer refusals by mail instead of by exit code.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Take a mail from standard input, for Postfix's pipe(8) and the like. Exit codes as in sysexits.h."""
+    raw = sys.stdin.buffer.read(MAX_MAIL_BYTES + 1)
+    if len(raw) > MAX_MAIL_BYTES:
+        typer.echo("5.3.4 the mail is too large")
+        raise typer.Exit(65)
+    loaded = configuration(config)
+    envelope = pipe_envelope(sender, tuple(recipients), time.time(), answer_by_mail=reply)
+    code = asyncio.run(_inject(loaded, envelope, raw))
+    raise typer.Exit(code)
+
+
+async def _note_refusal(intake: Intake, envelope: Envelope, answer: Answer) -> None:
+    """For the operator. The MTA hears the refusal, whether or not it can be noted."""
+    assert answer.refusal is not None
+    at = At(envelope.listener, "", True, sender=envelope.reverse_path, recipients=envelope.recipients)
+    intake.rejections.refused(answer.refusal, replace(at, account=answer.account), answer.line)
+    with suppress(Exception):
+        await intake.rejections.write()
+
+
+async def _inject(loaded: Configuration, envelope: Envelope, raw: bytes) -> int:
+    try:
+        async with store_of(loaded) as store:
+            intake = Intake(await whole(loaded, store), store, Credentials())
+            await store.read(intake.bans.follow)
+            answer = await intake.accept(envelope, raw)
+            if answer.refusal is not None:
+                await _note_refusal(intake, envelope, answer)
+    except Exception as error:
+        typer.echo(f"4.3.0 temporary fault: {type(error).__name__}")
+        return EX_TEMPFAIL
+    typer.echo(answer.line.partition(" ")[2])
+    return answer.refusal.verdict.sysexit if answer.refusal else 0

@@ -1,0 +1,31 @@
+"""What the processes of a configuration will need, imported before they are forked: they share its memory, and none of
+them pays for it again."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from importlib import import_module
+
+from gateway.settings.load import Configuration
+
+
+def import_ahead(configuration: Configuration) -> None:
+    """In the process that forks."""
+    for name in _wanted(configuration):
+        import_module(f"gateway.{name}")
+    gc.collect()
+    gc.freeze()  # else each process marks all of it when it looks for garbage, and shares no page
+
+
+def _wanted(configuration: Configuration) -> Iterator[str]:
+    settings = configuration.settings
+    yield "mail.visible"
+    if any(provider.driver != "smpp" for provider in settings.providers.values()):
+        yield "providers.http"
+    if any(listener.verify for listener in settings.listeners):
+        yield from ("senders.alignment", "senders.permits", "senders.signatures")
+    if settings.console is not None:
+        yield "daemon.console"
+    if settings.metrics is not None or settings.callbacks is not None:
+        yield "daemon.sites"
