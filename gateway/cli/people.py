@@ -86,7 +86,7 @@ def list_users(config: ConfigOption = None, as_json: JsonOption = False) -> None
     table = Table("login", "role", "texts", "accounts", "signs in by", "last", box=None, pad_edge=False)
     for user in found:
         role = f"[red]{user.role.value}, disabled[/]" if user.disabled else user.role.value
-        accounts = "all" if user.accounts is None else ", ".join(sorted(user.accounts))
+        accounts = "all" if user.accounts is None else ", ".join(sorted(user.accounts)) or "none"
         texts = "yes" if user.texts else ""
         table.add_row(escape(user.login), role, texts, escape(accounts), _ways(user), clock(user.seen_at))
     console.print(table if found else "Nobody yet: email2sms user link makes the link for the first admin.")

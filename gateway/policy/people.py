@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.policy.permissions import SCOPES, Role, Scope, Visitor
 
+ALL = "*"
 MIN_PASSWORD = 10
 MAX_PASSWORD = 256
 _LOGIN = re.compile(r"[\w.@+\\-]{1,80}")
@@ -53,6 +55,12 @@ class Token:
     expires_at: float | None = None
     used_at: float | None = None
     """To the minute."""
+
+
+def seen_accounts(given: Iterable[str]) -> frozenset[str] | None:
+    """Of a list in the settings: ``*`` is all of them."""
+    accounts = frozenset(given)
+    return None if ALL in accounts else accounts
 
 
 def login_of(given: str) -> str:

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection
 
 from gateway.policy.guessing import Attempt
-from gateway.policy.people import User, login_of
+from gateway.policy.people import User, login_of, seen_accounts
 from gateway.policy.permissions import Role
 from gateway.service.audit import entry
 from gateway.service.bans import Bans
@@ -24,7 +24,7 @@ from gateway.spool import audit, people, sessions
 from gateway.spool.sessions import Session
 from gateway.spool.store import Store
 
-__all__ = ["NotLetIn", "Session", "Sessions", "Stranger"]
+__all__ = ["Named", "NotLetIn", "Session", "Sessions", "Stranger"]
 
 log = structlog.get_logger()
 
@@ -35,6 +35,20 @@ _MAX_AGENT = 200
 class NotLetIn(Exception):
     """Another door says who it is, and we do not let him in. ``args[0]``: ``unknown``, ``taken``, ``role``,
     ``disabled``, ``login``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whom an OpenID provider names, and what it says of him. None: it says nothing of that."""
+
+    subject: str
+    login: str
+    role: Role | None
+    texts: bool | None
+    accounts: frozenset[str] | None
+    """With ``*``: all."""
+    target: str
+    """Where he wanted to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +176,8 @@ class Sessions:
             raise NotLetIn("login") from None
         user = await self._store.read(lambda connection: people.find(connection, login))
         if user is None and console.proxy.new_users is not None:
-            fresh = User(login, Role(console.proxy.new_users), created_at=self._clock())
+            sees = seen_accounts(console.proxy.accounts)
+            fresh = User(login, Role(console.proxy.new_users), accounts=sees, created_at=self._clock())
             await self._store.write(lambda connection: people.add(connection, fresh))
             user = await self._store.read(lambda connection: people.find(connection, login))
         if user is None:
@@ -171,34 +186,39 @@ class Sessions:
             raise NotLetIn("disabled")
         return user
 
-    async def by_oidc(
-        self, subject: str, given: str, role: Role | None, *, texts: bool | None, new_users: bool
-    ) -> User:
+    async def by_oidc(self, named: Named, *, new_users: bool) -> User:
         """Whom an OpenID provider names: by ``subject``, which never changes hands, as a login may; the first time by
-        login, if nobody has a password for it. His role is what the provider says, and ``texts``, where it says that.
-        Raises ``NotLetIn``."""
+        login, if nobody has a password for it. His role is what the provider says, and ``texts`` and accounts, where it
+        says that; a new one sees none otherwise. Raises ``NotLetIn``."""
         try:
-            login = login_of(given)
+            login = login_of(named.login)
         except ValueError:
             raise NotLetIn("login") from None
+        role = named.role
         if role is None:
             raise NotLetIn("role")
         now = self._clock()
 
         def known(connection: Connection) -> User | str:
             people.lock(connection)
-            user = people.find_subject(connection, subject)
+            user = people.find_subject(connection, named.subject)
             if user is None:
                 namesake = people.find(connection, login)
                 if namesake is not None and (namesake.password_hash or namesake.subject):
                     return "taken"
                 if namesake is None and not new_users:
                     return "unknown"
-                user = namesake or User(login, created_at=now)
+                user = namesake or User(login, accounts=frozenset(), created_at=now)
                 people.add(connection, user)
             if user.disabled:
                 return "disabled"
-            user = replace(user, subject=subject, role=role, texts=user.texts if texts is None else texts)
+            user = replace(
+                user,
+                subject=named.subject,
+                role=role,
+                texts=user.texts if named.texts is None else named.texts,
+                accounts=user.accounts if named.accounts is None else seen_accounts(named.accounts),
+            )
             people.write(connection, user)
             return user
 

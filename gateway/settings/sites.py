@@ -28,6 +28,9 @@ class ProxyLoginSettings(Strict):
     new_users: Literal["viewer", "operator", "admin"] | None = Field(
         None, description="What somebody becomes whom nobody has added. Default: only known users come in."
     )
+    accounts: tuple[str, ...] = Field(
+        (), description='Which accounts such a one sees; `["*"]`: all. Default: none, until somebody says so on People.'
+    )
 
 
 class OidcSettings(Strict):
@@ -48,6 +51,11 @@ class OidcSettings(Strict):
     )
     texts: tuple[str, ...] = Field((), description="Names whose owners may also read what people wrote.")
     new_users: bool = Field(True, description="Users are made at their first login; `false`: only those who are known.")
+    accounts: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description='Which accounts the owners of these names see, set at each login; `{"staff": ["*"]}`: all. Who has '
+        "none of the names sees none. Without it, People decides, and new users see none.",
+    )
 
 
 class ConsoleSettings(Strict):

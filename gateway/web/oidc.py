@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -13,6 +12,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from gateway.policy.permissions import Role
+from gateway.service.sessions import Named
 from gateway.settings.schema import OidcSettings
 from gateway.web import cookies
 from gateway.web.console import Console
@@ -29,18 +29,6 @@ _RANK = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
 
 class NotProven(Exception):
     """The provider's answer proves nothing. The log says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """Whom the provider names."""
-
-    subject: str
-    login: str
-    role: Role | None
-    texts: bool | None
-    target: str
-    """Where he wanted to go."""
 
 
 class Provider:
@@ -103,6 +91,9 @@ class Provider:
             login=login,
             role=max(roles, key=_RANK.index) if roles else None,
             texts=any(name in settings.texts for name in found) if settings.texts else None,
+            accounts=frozenset(one for name in found for one in settings.accounts.get(name, ()))
+            if settings.accounts
+            else None,
             target=cookies.inside(str(kept.get("target", "/"))),
         )
 

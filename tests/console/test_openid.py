@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ async def at(folder: Path, idp: Provider, **more: Any) -> AsyncIterator[tuple[Of
         "client_secret": SECRET,
         "roles": {"ops": "operator", "chiefs": "admin"},
         "texts": ["readers"],
+        "accounts": {"chiefs": ["*"], "shopkeepers": ["shop"]},
         **more,
     }
     url = f"http://127.0.0.1:{port}"
@@ -71,6 +73,10 @@ async def test_the_whole_life_of_a_named_one(tmp_path: Path) -> None:
         me = (await client.get("/api/v1/me")).json()
         assert (me["login"], len(me["scopes"])) == ("galya", 7)
         assert [session.how for session in await rooms.sessions.of("galya")] == ["oidc"]
+        assert me["accounts"] is None
+        idp.person["groups"] = ["ops", "shopkeepers"]
+        assert (await goes(client)).status_code == 303
+        assert (await client.get("/api/v1/me")).json()["accounts"] == ["shop"]
         for person, why in (
             ({"groups": ["others"]}, "role"),
             ({"groups": None}, "role"),
@@ -82,6 +88,19 @@ async def test_the_whole_life_of_a_named_one(tmp_path: Path) -> None:
             answer = await goes(client)
             assert answer.status_code == 403, why
         assert {user.login for user in await rooms.people.all()} == {"anna", "vera", "galya"}
+
+
+async def test_a_new_one_sees_nothing_until_somebody_says_so(tmp_path: Path) -> None:
+    async with provider() as idp, at(tmp_path, idp, accounts={}) as (rooms, client):
+        assert (await goes(client)).status_code == 303
+        assert (await client.get("/api/v1/me")).json()["accounts"] == []
+        page = (await client.get("/")).text
+        assert "You see no account yet" in page
+        assert (await client.get("/api/v1/accounts")).json()["items"] == []
+        await rooms.people.change("zoya", "root", lambda user: replace(user, accounts=frozenset({"test_user"})))
+        assert (await goes(client)).status_code == 303  # what was said stays
+        assert (await client.get("/api/v1/me")).json()["accounts"] == ["test_user"]
+        assert "You see no account yet" not in (await client.get("/")).text
 
 
 async def test_only_known_ones_where_the_settings_say_so(tmp_path: Path) -> None:

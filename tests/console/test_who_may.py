@@ -286,6 +286,15 @@ async def test_a_proxy_in_front_may_say_who_it_is_and_nobody_else(tmp_path: Path
         assert len([event for event in events if event["event"] == "console.header_ignored"]) == 1
 
 
+async def test_whom_a_proxy_brings_sees_what_the_settings_give_him(tmp_path: Path) -> None:
+    for seen in ([], ["test_user"], ["*"]):
+        folder = tmp_path / f"{len(seen)}{'*' in seen}"
+        folder.mkdir()
+        changes = house(proxy={"networks": ["127.0.0.1"], "new_users": "viewer", "accounts": seen})
+        async with office(folder, changes) as rooms, rooms.browser(**{"X-Remote-User": "dima"}) as client:
+            assert (await client.get("/api/v1/me")).json()["accounts"] == (None if "*" in seen else seen)
+
+
 async def test_tokens_are_for_programs(tmp_path: Path) -> None:
     async with office(tmp_path) as rooms, rooms.browser() as client:
         await rooms.people.change("vera", "root", lambda user: replace(user, role=Role.OPERATOR))

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.policy.permissions import Visitor
-from gateway.service.people import User
 from gateway.service.sessions import NotLetIn
 from gateway.verdicts import GUESSED_TOO_OFTEN, Refused
 from gateway.web import cookies
@@ -118,9 +117,7 @@ async def from_provider(request: Request, console: Services) -> Response:
     assert oidc.oidc is not None
     try:
         named = await provider.finish(request, console)
-        user: User = await console.sessions.by_oidc(
-            named.subject, named.login, named.role, texts=named.texts, new_users=oidc.oidc.new_users
-        )
+        user = await console.sessions.by_oidc(named, new_users=oidc.oidc.new_users)
     except NotProven:
         return _shown(request, console, 401, "/", "not_proven")
     except NotLetIn as reason:

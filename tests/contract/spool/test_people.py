@@ -19,7 +19,7 @@ from gateway.service.audit import DOOR, Audit, Doorway, Wanted
 from gateway.service.bans import Bans
 from gateway.service.credentials import Credentials
 from gateway.service.people import BadPassword, LastAdmin, People, Taken, Unknown
-from gateway.service.sessions import NotLetIn, Sessions, Stranger
+from gateway.service.sessions import Named, NotLetIn, Sessions, Stranger
 from gateway.service.tokens import Tokens
 from gateway.settings.load import load
 from gateway.spool import people as stored
@@ -278,12 +278,19 @@ def test_a_token_s_accounts_and_its_owner_s() -> None:
     assert SCOPES[Role.VIEWER] == {Scope.READ}
 
 
+def named(subject: str, login: str, role: Role | None, **more: Any) -> Named:
+    return Named(subject, login, role, **{"texts": None, "accounts": None, "target": "/", **more})
+
+
 async def test_whom_an_openid_provider_names(house: House) -> None:
     admin = Role.ADMIN
-    new = await house.sessions.by_oidc("idp 1", "Vera", Role.OPERATOR, texts=None, new_users=True)
-    assert (new.login, new.role, new.texts) == ("vera", Role.OPERATOR, False)
-    again = await house.sessions.by_oidc("idp 1", "vera.new", admin, texts=True, new_users=False)
+    new = await house.sessions.by_oidc(named("idp 1", "Vera", Role.OPERATOR), new_users=True)
+    assert (new.login, new.role, new.texts, new.accounts) == ("vera", Role.OPERATOR, False, frozenset())
+    again = await house.sessions.by_oidc(named("idp 1", "vera.new", admin, texts=True), new_users=False)
     assert (again.login, again.role, again.texts) == ("vera", admin, True)  # the same one, whatever he is called now
+    for said, seen in ((frozenset({"shop"}), {"shop"}), (None, {"shop"}), (frozenset({"*", "x"}), None), (None, None)):
+        again = await house.sessions.by_oidc(named("idp 1", "vera", admin, accounts=said), new_users=False)
+        assert again.accounts == seen
     await house.people.add(User("boris"), "root", PASSWORD)
     await house.people.add(User("galya"), "root")
     for subject, login, role, why in (
@@ -294,17 +301,18 @@ async def test_whom_an_openid_provider_names(house: House) -> None:
         ("idp 2", "", admin, "login"),
     ):
         with pytest.raises(NotLetIn, match=why):
-            await house.sessions.by_oidc(subject, login, role, texts=None, new_users=False)
-    known = await house.sessions.by_oidc("idp 3", "galya", admin, texts=None, new_users=False)
-    assert known.subject == "idp 3"
+            await house.sessions.by_oidc(named(subject, login, role), new_users=False)
+    known = await house.sessions.by_oidc(named("idp 3", "galya", admin), new_users=False)
+    assert (known.subject, known.accounts) == ("idp 3", None)  # somebody has added her
     await house.people.change("galya", "root", lambda user: replace(user, disabled=True))
     with pytest.raises(NotLetIn, match="disabled"):
-        await house.sessions.by_oidc("idp 3", "galya", admin, texts=None, new_users=False)
+        await house.sessions.by_oidc(named("idp 3", "galya", admin), new_users=False)
 
 
 async def test_whom_a_proxy_names(house: House) -> None:
     assert (await house.sessions.by_proxy("CORP\\Boris")).login == "corp\\boris"
-    assert (await house.sessions.by_proxy("corp\\boris")).role is Role.VIEWER
+    known = await house.sessions.by_proxy("corp\\boris")
+    assert (known.role, known.accounts) == (Role.VIEWER, frozenset())
     with pytest.raises(NotLetIn, match="login"):
         await house.sessions.by_proxy("two words")
 
