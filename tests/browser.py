@@ -25,6 +25,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
 WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+ZONE = "Europe/Moscow"
 ADMIN = User("admin", Role.ADMIN, texts=True)
 CONSOLE = {"console": {"bind": "127.0.0.1:0"}}
 """For ``running(changes=…)``."""
@@ -111,7 +112,10 @@ async def signed_in(
         color_scheme="dark" if dark else "light",
         locale=language,
         base_url=base(daemon),
+        timezone_id=ZONE,
     )
+    # The first page comes once more where the browser's zone was not known: not under the feet of a test.
+    await context.add_cookies([{"name": "zone", "value": ZONE, "url": base(daemon)}])
     watched = Watched(await context.new_page(), base(daemon))
     await watched.page.goto(link(daemon, user))
     try:

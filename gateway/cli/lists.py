@@ -102,12 +102,7 @@ def import_file(
 @app.command("export")
 def export(name: Name, account: Account, config: ConfigOption = None) -> None:
     """Print all numbers, one a line. That you did is recorded."""
-
-    async def printed(lists: Lists) -> None:
-        async for numbers in lists.exported(account, name, operator()):
-            sys.stdout.write("".join(f"{number}\n" for number in numbers))
-
-    _with(config, printed)
+    _export(config, account, name)
 
 
 @app.command("add")
@@ -189,6 +184,12 @@ def stopped(
     _print_page(config, account, "", search, limit, numbers, as_json)
 
 
+@stop_app.command("export")
+def export_stops(account: StopAccount = "", config: ConfigOption = None) -> None:
+    """Print all numbers, one a line. That you did is recorded."""
+    _export(config, account, "")
+
+
 # ── what they share ──────────────────────────────────────────────────────────────────────────
 
 
@@ -209,6 +210,14 @@ def _with(config: Any, ask: Callable[[Lists], Awaitable[T]]) -> T:
         except BadName as error:
             typer.echo(f"{error}: no name for a list; at most 64 characters, without ; / ? # and \\", err=True)
             raise typer.Exit(EX_USAGE) from None
+
+
+def _export(config: Any, account: str, name: str) -> None:
+    async def printed(lists: Lists) -> None:
+        async for numbers in lists.exported(account, name, operator()):
+            sys.stdout.write("".join(f"{number}\n" for number in numbers))
+
+    _with(config, printed)
 
 
 def _import(

@@ -9,6 +9,7 @@ from gateway.providers.sandbox import SandboxSettings
 from gateway.service.accounts import Accounts
 from gateway.service.audit import Audit
 from gateway.service.desk import Desk
+from gateway.service.hooks import Hooks
 from gateway.service.lists import Lists
 from gateway.service.messages import Messages
 from gateway.service.people import People
@@ -63,7 +64,10 @@ def console_of(daemon: Daemon) -> Console:
         workbench=Workbench(
             lambda: daemon._configuration, daemon.store, daemon._credentials, daemon._upstreams, daemon._wake
         ),
-        phones=Phones(daemon.platform, lambda: daemon._configuration, daemon._receipts.take) if has_sandbox else None,
+        webhooks=Hooks(daemon.store, lambda: daemon._configuration),
+        phones=Phones(daemon.platform, lambda: daemon._configuration, daemon._receipts.take, daemon.store)
+        if has_sandbox
+        else None,
     )
 
 

@@ -24,7 +24,8 @@ async def open_monitoring(daemon: Daemon, bind: str) -> None:
     counts.begin(listeners, [dialect.name for dialect in configuration.dialects], daemon._upstreams)
     await daemon._store_gauges.remember_successes()
     shared = None if daemon.is_alone else configuration.metrics_dir
-    page = Page(daemon._store_gauges, lambda: list(configuration.settings.providers), shared)
+    lowest = {name: provider.balance_low for name, provider in configuration.settings.providers.items()}
+    page = Page(daemon._store_gauges, lowest, shared)
     await _open(daemon, "metrics.bind", bind, monitoring.application(page, daemon.health))
 
 

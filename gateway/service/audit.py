@@ -27,10 +27,10 @@ DOOR: ContextVar[Doorway] = ContextVar("door")
 """Of the request in hand; the command line sets none."""
 
 
-def entry(at: float, who: str, what: str, subject: str) -> Look:
-    """What is about to be written down."""
+def entry(at: float, who: str, what: str, subject: str, *, beside: bool = False) -> Look:
+    """What is about to be written down. ``beside``: not what the request is for; the door still says that."""
     door = DOOR.get(None) or Doorway()
-    door.noted = True
+    door.noted = door.noted or not beside
     return Look(at, who, what, subject, door.via)
 
 

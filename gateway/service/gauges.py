@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import structlog
@@ -74,10 +75,14 @@ class StoreGauges:
             metrics.provider_last_success_timestamp_seconds[provider].set(at)
 
 
+Lowest = Mapping[str, Decimal | None]
+"""What is little for each provider, in its own currency."""
+
+
 class Page:
     """``/metrics``. ``shared`` is the folder in which several processes count together."""
 
-    def __init__(self, store: StoreGauges, providers: Callable[[], list[str]], shared: Path | None = None) -> None:
+    def __init__(self, store: StoreGauges, providers: Lowest, shared: Path | None = None) -> None:
         self._store = store
         self._providers = providers
         self._registry = metrics.REGISTRY
@@ -92,7 +97,7 @@ class Page:
     async def read(self) -> bytes:
         """As ``CONTENT_TYPE_LATEST``."""
         store = CollectorRegistry()
-        store.register(_Gauges(list(_gauges(await self._store.look(), self._providers()))))
+        store.register(_Gauges(list(_gauges(await self._store.look(), self._providers))))
         # Beside the loop: a page takes some milliseconds.
         return await asyncio.to_thread(lambda: b"".join(map(generate_latest, (self._registry, store, self._process))))
 
@@ -105,7 +110,7 @@ class _Gauges:
         return self._families
 
 
-def _gauges(store: Gauges | None, providers: list[str]) -> Iterator[Metric]:
+def _gauges(store: Gauges | None, providers: Lowest) -> Iterator[Metric]:
     yield _by("build_info", "The version that runs.", "version", {__version__: 1})
     yield _gauge("store_up", "Whether the store answers.", store is not None)
     if store is None:
@@ -127,6 +132,12 @@ def _gauges(store: Gauges | None, providers: list[str]) -> Iterator[Metric]:
     for name, reading in money.items():
         family.add_metric([name, reading.currency], reading.amount or 0.0)
     yield family
+    low = {
+        name: (reading.amount or 0.0) < limit
+        for name, reading in money.items()
+        if (limit := providers.get(name)) is not None
+    }
+    yield _by("provider_balance_low", "Whether that is less than balance_low.", "provider", low)
     asked = {name: reading.at for name, reading in money.items()}
     yield _by("provider_balance_timestamp_seconds", "When it was so.", "provider", asked)
     what = "Of the last heartbeat that came through."

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from gateway.service.gauges import StoreGauges
 from gateway.service.presence import Presence
 from gateway.settings.load import Configuration
-from gateway.spool.engine import cause
+from gateway.spool.engine import cause, is_away
 from gateway.spool.holds import Scope
 from gateway.spool.store import Store
+
+__all__ = ["Check", "Health", "ProviderState", "Readiness", "cause", "is_away"]
 
 SILENT_S = 15.0
 """Five beats that could not be written."""

@@ -102,14 +102,30 @@ class Lists:
         return Page(shown, shown[-1] if len(numbers) > limit else None)
 
     async def exported(self, account: str, name: str, who: str) -> AsyncIterator[tuple[str, ...]]:
-        """All of its numbers, some at a time, for ``who``: that is written down first. Raises ``Unknown``."""
+        """All of its numbers, some at a time, for ``who``: that is written down first. Of a stop-list those of the
+        accounts file, too. Raises ``Unknown``."""
+        fixed = self._stops_of_file(account) if name == STOP else frozenset()
+        found = await self._first(account, name)
         look = self._look(who, "export", account, name, ())
         await self._store.write(lambda connection: audit.note(connection, look))
-        after: str | None = ""
-        while after is not None:
-            found = await self.page(account, name, after=after, limit=_EXPORTED_AT_ONCE)
-            yield found.numbers
-            after = found.next
+        yield tuple(sorted(fixed))
+        yield tuple(number for number in found.numbers if number not in fixed)
+        while found.next is not None:
+            found = await self.page(account, name, after=found.next, limit=_EXPORTED_AT_ONCE)
+            yield tuple(number for number in found.numbers if number not in fixed)
+
+    async def _first(self, account: str, name: str) -> Page:
+        """A stop-list on which nobody has been put is empty, where there is such an account."""
+        try:
+            return await self.page(account, name, limit=_EXPORTED_AT_ONCE)
+        except Unknown:
+            if name != STOP or (account != EVERYBODY and not self._configuration().directory.knows(account)):
+                raise
+            return Page((), None)
+
+    def _stops_of_file(self, account: str) -> frozenset[str]:
+        found = self._configuration().directory.accounts.get(account)
+        return found.stop_list if found is not None else frozenset()
 
     def _of_file(self, account: str, name: str) -> list[str] | None:
         """The list of the accounts file; None: it has none, or the name is that of a stop-list."""

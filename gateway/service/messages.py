@@ -7,7 +7,7 @@ import binascii
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 import structlog
 from sqlalchemy import Connection
@@ -52,9 +52,9 @@ class Messages:
         self._store = store
         self._clock = clock
 
-    def query(self, words: str, accounts: Iterable[str] | None = None) -> Query:
-        """What ``words`` mean now, on the machine's clock. Raises ``Mistake``."""
-        query = parse(words, datetime.fromtimestamp(self._clock()).astimezone())
+    def query(self, words: str, accounts: Iterable[str] | None = None, zone: tzinfo | None = None) -> Query:
+        """What ``words`` mean now, on a clock of ``zone``; None: of the machine. Raises ``Mistake``."""
+        query = parse(words, datetime.fromtimestamp(self._clock(), UTC).astimezone(zone))
         return query if accounts is None else query.narrowed(Key.ACCOUNT, tuple(sorted(accounts)) or ("",))
 
     async def page(self, query: Query, below: Place | None = None, limit: int = 50, looks: int = 1) -> Page:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import uuid4
@@ -12,8 +12,11 @@ from gateway.lifecycle import State
 from gateway.model import Incoming, Pushed, Receipt
 from gateway.providers import Sink
 from gateway.sandbox.platform import Cut, Fault, Platform, Sms
+from gateway.service.audit import entry
 from gateway.settings.load import Configuration
 from gateway.sms import numbers, segments
+from gateway.spool import audit
+from gateway.spool.store import Store
 
 __all__ = ["Decision", "Fault", "NoNumberOfOurs", "Phone", "Phones", "Sms", "Trouble", "parts"]
 
@@ -23,6 +26,8 @@ MESSAGES = 50
 """On one handset, the newest."""
 HANDSETS = 60
 """On the shelf, those that rang last."""
+IN_A_LINE = 20
+"""Ids of SMS in one entry of the audit."""
 
 
 class Decision(StrEnum):
@@ -85,10 +90,15 @@ class Phone:
 class Phones:
     """Of one process: the sandbox's platform lives in its memory."""
 
-    def __init__(self, platform: Platform, configuration: Callable[[], Configuration], take: Sink) -> None:
+    def __init__(
+        self, platform: Platform, configuration: Callable[[], Configuration], take: Sink, store: Store
+    ) -> None:
         self._platform = platform
         self._configuration = configuration
         self._take = take
+        self._store = store
+        self._shown: dict[str, set[str]] = {}
+        """By login: ids of SMS whose texts it has been shown."""
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -119,6 +129,21 @@ class Phones:
             by_number.setdefault(sms.destination, []).append(sms)
         found = [Phone(number, tuple(messages[:MESSAGES])) for number, messages in by_number.items()]
         return found[:HANDSETS]
+
+    async def show(self, who: str, messages: Iterable[Sms]) -> None:
+        """``who`` is about to read these. Each text is written down once for each of them, before it is shown: the page
+        asks again every few seconds."""
+        shown = self._shown.setdefault(who, set())
+        shown &= {sms.id for sms in self._platform.messages}
+        fresh = [sms.id for sms in messages if sms.id not in shown]
+        now = self._platform.clock()
+        looks = [
+            entry(now, who, "text", f"phones: {', '.join(fresh[at : at + IN_A_LINE])}", beside=True)
+            for at in range(0, len(fresh), IN_A_LINE)
+        ]
+        if looks:
+            await self._store.write(lambda connection: audit.note_all(connection, looks))
+        shown.update(fresh)
 
     async def decide(self, sms_id: str, decision: Decision) -> Sms:
         """The provider says at once what has become of it. Raises ``KeyError`` where there is no such SMS."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, insert, select, tuple_
@@ -48,6 +49,11 @@ class Words:
 def note(connection: Connection, look: Look) -> None:
     """Write it down."""
     connection.execute(insert(audit), asdict(look))
+
+
+def note_all(connection: Connection, found: Sequence[Look]) -> None:
+    """The same."""
+    connection.execute(insert(audit), [asdict(look) for look in found])
 
 
 def looks(connection: Connection, limit: int) -> list[Look]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from gateway.lifecycle import State
 from gateway.spool.schema import hooks
@@ -41,6 +42,90 @@ class Call:
     event: dict[str, Any]
     created_at: float
     tries: int
+
+
+class CallState(StrEnum):
+    """Of a call."""
+
+    WAITING = "waiting"
+    TOLD = "told"
+    FAILED = "failed"
+    """Given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """A call as people see it, without texts."""
+
+    id: int
+    account: str
+    state: CallState
+    what: str
+    """``message``, ``incoming`` or ``test``."""
+    job: str
+    status: str
+    """That of the SMS, which is told."""
+    created_at: float
+    due_at: float | None
+    tries: int
+    error: str
+
+
+_DONE = hooks.c.due_at.is_(None)
+_IS = {
+    CallState.WAITING: ~_DONE,
+    CallState.TOLD: _DONE & (hooks.c.error == ""),
+    CallState.FAILED: _DONE & (hooks.c.error != ""),
+}
+LOOKED_AT = 100_000
+"""So many of the newest calls are looked through, whoever's they are."""
+
+
+def listed(
+    connection: Connection, accounts: Collection[str] | None, state: CallState | None, before: int | None, limit: int
+) -> list[CallRow]:
+    """The newest first, those with an id below ``before``. ``accounts`` None: all."""
+    last = connection.execute(select(func.max(hooks.c.id))).scalar() or 0
+    query = select(hooks).where(hooks.c.id > last - LOOKED_AT).order_by(hooks.c.id.desc()).limit(limit)
+    if accounts is not None:
+        query = query.where(hooks.c.account.in_(accounts))
+    if state is not None:
+        query = query.where(_IS[state])
+    if before is not None:
+        query = query.where(hooks.c.id < before)
+    return [_shown(row) for row in connection.execute(query)]
+
+
+def _shown(row: Row[Any]) -> CallRow:
+    event = row.event or {}
+    done = CallState.FAILED if row.error else CallState.TOLD
+    return CallRow(
+        id=row.id,
+        account=row.account,
+        state=done if row.due_at is None else CallState.WAITING,
+        what=event.get("type", ""),
+        job=event.get("job", ""),
+        status=event.get("state", ""),
+        created_at=row.created_at,
+        due_at=row.due_at,
+        tries=row.tries,
+        error=row.error,
+    )
+
+
+def again(connection: Connection, call_id: int, accounts: Collection[str] | None, now: float) -> bool:
+    """Due now, as if it were new. False: there is no such call, or it has been heard."""
+    query = update(hooks).where(hooks.c.id == call_id, ~_IS[CallState.TOLD])
+    if accounts is not None:
+        query = query.where(hooks.c.account.in_(accounts))
+    return connection.execute(query.values(created_at=now, due_at=now, tries=0)).rowcount == 1
+
+
+def call_to_test(connection: Connection, account: str, now: float) -> int:
+    """One that is about nothing; its id."""
+    row = {"account": account, "event": {"type": "test", "at": now}, "created_at": now, "due_at": now}
+    made: int = connection.execute(insert(hooks).returning(hooks.c.id), row).scalar_one()
+    return made
 
 
 def call(connection: Connection, news: Sequence[News]) -> None:

@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from gateway import __version__
-from gateway.web import probes, problems
+from gateway.web import probes
 from gateway.web.api import about, events, explain, figures, messages, providers, rejections, route, segments
 from gateway.web.api import accounts as accounts_api
 from gateway.web.api import audit as audit_api
@@ -22,8 +22,11 @@ from gateway.web.api import people as people_api
 from gateway.web.api import phones as phones_api
 from gateway.web.api import snippets as snippets_api
 from gateway.web.api import tokens as tokens_api
+from gateway.web.api import webhooks as webhooks_api
 from gateway.web.console import Console
 from gateway.web.doorstep import Doorstep, Recorder
+from gateway.web.faults import tell
+from gateway.web.methods import Head, allowed
 from gateway.web.needs import is_api, visit_of
 from gateway.web.openapi import described
 from gateway.web.pages import accounts, audit, lists, live, login, me, people, queue, rejected, settings, welcome
@@ -58,6 +61,7 @@ API = (
     tokens_api.router,
     accounts_api.router,
     lists_api.router,
+    webhooks_api.router,
 )
 PAGES = (
     accounts.router,
@@ -82,6 +86,8 @@ PAGES = (
     settings.router,
     welcome.router,
 )
+ROUTERS = (("/api/v1", API), ("", (*PAGES, probes.router)))
+"""Where they are."""
 
 
 def site(console: Console) -> FastAPI:
@@ -96,16 +102,15 @@ def site(console: Console) -> FastAPI:
     )
     app.state.console = console
     app.openapi = partial(described, app)  # type: ignore[method-assign]
+    app.add_middleware(Head)
     app.add_middleware(Recorder, console=console)
     app.add_middleware(Shield)
     settings_of_console = console.configuration().settings.console
     app.add_middleware(Doorstep, proxies=settings_of_console.proxies if settings_of_console is not None else ())
     app.mount("/static", StaticFiles(directory=str(files("gateway.web").joinpath("static"))))
-    for router in API:
-        app.include_router(router, prefix="/api/v1")
-    for router in PAGES:
-        app.include_router(router, include_in_schema=False)
-    app.include_router(probes.router, include_in_schema=False)
+    for prefix, routers in ROUTERS:
+        for router in routers:
+            app.include_router(router, prefix=prefix, include_in_schema=routers is API)
     app.state.paths = frozenset(str(getattr(route, "path", "")) for router in PAGES for route in router.routes)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -115,15 +120,18 @@ def site(console: Console) -> FastAPI:
 
 
 async def _problem(request: Request, error: Any) -> Response:
-    problem: Problem = error
-    if is_api(request):
-        return problems.answer(request, problem)
-    await visit_of(request)
-    return page(request, "problem.html", problem.status, problem=problem)
+    if not is_api(request):
+        await visit_of(request)
+    return tell(request, error)
 
 
 async def _http_exception(request: Request, error: Any) -> Response:
-    return await _problem(request, Problem(error.status_code, "" if error.status_code == 404 else str(error.detail)))
+    answer = await _problem(
+        request, Problem(error.status_code, "" if error.status_code in (404, 405) else str(error.detail))
+    )
+    if error.status_code == 405:
+        answer.headers["Allow"] = allowed(request.url.path, ROUTERS) or "GET, HEAD"  # files
+    return answer
 
 
 async def _not_valid(request: Request, error: Any) -> Response:

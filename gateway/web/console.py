@@ -11,6 +11,7 @@ from gateway.service.desk import Desk
 from gateway.service.events import Feed
 from gateway.service.figures import Figures
 from gateway.service.health import Health
+from gateway.service.hooks import Hooks
 from gateway.service.intake import Intake
 from gateway.service.lists import Lists
 from gateway.service.messages import Messages
@@ -48,5 +49,6 @@ class Console:
     figures: Figures
     providers: Providers
     workbench: Workbench
+    webhooks: Hooks
     phones: Phones | None
     """The sandbox's handsets, where a provider is the sandbox."""

@@ -11,7 +11,6 @@ from gateway.service.balances import Account
 from gateway.service.figures import Level, Overview, Period
 from gateway.sms.segments import Alphabet
 from gateway.web.charts import Chart, Rule, Series, columns, lines, nice_seconds
-from gateway.web.rendering import local
 from gateway.web.wording import Words
 
 ONE_TIME_CODE_S = 60.0
@@ -31,11 +30,6 @@ def brief(t: Words, seconds: float) -> str:
     return f"{t.number(round(seconds, 1 if seconds < 10 else 0))} {t('overview.unit_s')}"
 
 
-def clock(at: float) -> str:
-    """The hour and minute of an axis."""
-    return local(at).strftime("%H:%M")
-
-
 def traffic(t: Words, hours: Sequence[Period]) -> Chart:
     """What became of the SMS of each hour."""
     kinds: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -48,7 +42,7 @@ def traffic(t: Words, hours: Sequence[Period]) -> Chart:
     series = [
         Series(t(key), style, [float(hour.tally.state(*states)) for hour in hours]) for key, style, states in kinds
     ]
-    return columns("traffic", t("overview.traffic"), [clock(hour.at) for hour in hours], series, t.number)
+    return columns("traffic", t("overview.traffic"), [t.clock(hour.at) for hour in hours], series, t.number)
 
 
 def latency(t: Words, hours: Sequence[Period]) -> Chart:
@@ -60,7 +54,7 @@ def latency(t: Words, hours: Sequence[Period]) -> Chart:
     return lines(
         "latency",
         t("overview.latency"),
-        [clock(hour.at) for hour in hours],
+        [t.clock(hour.at) for hour in hours],
         series,
         lambda seconds: brief(t, seconds),
         ticks=SECONDS,
@@ -73,7 +67,7 @@ def queue(t: Words, now: float, levels: Sequence[Level]) -> tuple[Chart, Chart]:
     """How much waited, and how long the oldest had waited."""
     first = int(now // HOUR_S - 23) * HOUR_S
     starts = [first + n * QUARTER_S for n in range(96)]
-    labels = [clock(at) for at in starts]
+    labels = [t.clock(at) for at in starts]
     waiting = (State.QUEUED, State.SUBMITTING)
     depths, ages = [], []
     for name, style, states in (
@@ -110,7 +104,7 @@ def alphabets(t: Words, hours: Sequence[Period]) -> Chart:
         Series(name.value, style, [float(hour.tally.names(tally.SEGMENTS).get(name.value, 0)) for hour in hours])
         for name, style in names
     ]
-    return columns("alphabets", t("overview.alphabets"), [clock(hour.at) for hour in hours], series, t.number)
+    return columns("alphabets", t("overview.alphabets"), [t.clock(hour.at) for hour in hours], series, t.number)
 
 
 def balance(t: Words, now: float, account: Account, low: float | None) -> Chart:
@@ -129,7 +123,7 @@ def balance(t: Words, now: float, account: Account, low: float | None) -> Chart:
     return lines(
         f"balance-{account.provider}",
         t("overview.balance_of", provider=account.provider),
-        [t.day(local(at)) for at in starts],
+        [t.day(t.local(at)) for at in starts],
         [
             Series(t("overview.balance"), "s1", [known.get(at) for at in starts]),
             Series(t("overview.foretold"), "dashed", foretold),

@@ -60,7 +60,7 @@ async def _admitted(request: Request, wanted: SecurityScopes, _described: Annota
         await _check_origin(request, visit.csrf)
     missing = [scope for scope in wanted.scopes if not visit.visitor.may(Scope(scope))]
     if missing:
-        raise Problem(403, f"{visit.visitor.login} may not: {', '.join(missing)}")
+        raise Problem(403, f"{visit.visitor.login} may not: {', '.join(missing)}", missing=missing)
     return visit.visitor
 
 
@@ -71,7 +71,7 @@ async def _check_origin(request: Request, csrf: str) -> None:
     if given is None and request.headers.get("Content-Type", "").startswith(_FORMS):
         given = str((await request.form()).get("csrf", ""))
     if not hmac.compare_digest((given or "").encode(), csrf.encode()):
-        raise Problem(403, _NOT_OURS)
+        raise Problem(403, _NOT_OURS, words="base.not_ours")
 
 
 def from_our_page(request: Request) -> None:
@@ -81,7 +81,7 @@ def from_our_page(request: Request) -> None:
     public = console_of(request).configuration().console_url
     ours = origin is None or origin == public or origin.partition("://")[2] == request.headers.get("Host")
     if site not in ("same-origin", "none") or not ours:
-        raise Problem(403, _NOT_OURS)
+        raise Problem(403, _NOT_OURS, words="base.not_ours")
 
 
 def in_person(request: Request) -> Visit:

@@ -27,9 +27,12 @@ class ProblemBody(BaseModel):
 class Problem(Exception):
     """A request that ends here. The pages show it as a page, the API as JSON."""
 
-    def __init__(self, status: int, detail: str = "", *, verdict: str | None = None, **more: Any) -> None:
+    def __init__(
+        self, status: int, detail: str = "", *, verdict: str | None = None, words: str = "", **more: Any
+    ) -> None:
+        """``detail`` is for programs; ``words``, a key of the console's, says it to people."""
         super().__init__(detail)
-        self.status, self.detail, self.verdict, self.more = status, detail, verdict, more
+        self.status, self.detail, self.verdict, self.words, self.more = status, detail, verdict, words, more
 
     @classmethod
     def of(cls, refusal: Refusal, sentence: str) -> Problem:

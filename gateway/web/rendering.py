@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import Request
@@ -16,6 +15,7 @@ from gateway.policy.permissions import Scope
 from gateway.sms.numbers import mask
 from gateway.web.navigation import entries
 from gateway.web.wording import LANGUAGES, Words, wanted
+from gateway.web.zones import told_zone, zone_of
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("gateway.web"),
@@ -50,6 +50,8 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         themes=THEMES,
         languages=LANGUAGES,
         version=__version__,
+        zone=told_zone(request),
+        zone_name=words.zone_name(time.time()),
         navigation=entries(request) if visitor is not None else (),
         number=lambda msisdn: msisdn if may(Scope.NUMBERS) else mask(msisdn),
         moment=lambda at: _moment(at, words),
@@ -60,8 +62,8 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
 
 
 def words_of(request: Request) -> Words:
-    """In the language of the answer."""
-    return Words(language(request))
+    """In the language of the answer, and on the visitor's clock."""
+    return Words(language(request), zone_of(request))
 
 
 def language(request: Request) -> str:
@@ -69,11 +71,6 @@ def language(request: Request) -> str:
     visit = getattr(request.state, "visit", None)
     own = visit.visitor.language if visit is not None else None
     return wanted(request.cookies.get("language"), own, request.headers.get("Accept-Language", ""))
-
-
-def local(at: float) -> datetime:
-    """In the machine's zone."""
-    return datetime.fromtimestamp(at, UTC).astimezone()
 
 
 def is_fragment(request: Request) -> bool:
@@ -84,7 +81,7 @@ def is_fragment(request: Request) -> bool:
 def _moment(at: float | None, words: Words) -> Markup:
     if at is None:
         return Markup("")
-    when = local(at)
+    when = words.local(at)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         when.isoformat(), words.time(when, "full"), words.time(when)
     )
@@ -93,7 +90,7 @@ def _moment(at: float | None, words: Words) -> Markup:
 def _ago(at: float | None, words: Words) -> Markup:
     if at is None:
         return Markup("")
-    when = local(at)
+    when = words.local(at)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         when.isoformat(), words.time(when), words.ago(time.time() - at)
     )

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.service.health import cause, is_away
+from gateway.web.faults import tell
+from gateway.web.problems import Problem
 
 log = structlog.get_logger()
 
@@ -62,14 +67,26 @@ class Shield:
             await send(message)
 
         if int(Headers(scope=scope).get("Content-Length") or 0) > MAX_BODY:
-            await PlainTextResponse("too large", 413)(scope, receive, shielded)
+            await _told(scope, 413)(scope, receive, shielded)
             return
         try:
             await self._app(scope, bounded, shielded)
         except _TooLarge:
             if not started:
-                await PlainTextResponse("too large", 413)(scope, receive, shielded)
-        except Exception:
-            log.exception("web.fault", method=scope["method"], path=scope["path"], alert=True)
+                await _told(scope, 413)(scope, receive, shielded)
+        except Exception as error:
+            status = 503 if is_away(error) else 500
+            if status == 503:
+                log.warning("web.store_away", path=scope["path"], why=cause(error))
+            else:
+                log.exception("web.fault", method=scope["method"], path=scope["path"], alert=True)
             if not started:
-                await PlainTextResponse("a fault of ours; it is in the log", 500)(scope, receive, shielded)
+                await _told(scope, status)(scope, receive, shielded)
+
+
+def _told(scope: Scope, status: int) -> Response:
+    try:
+        return tell(Request(scope), Problem(status))
+    except Exception:
+        log.exception("web.fault", method=scope["method"], path=scope["path"], alert=True)
+        return PlainTextResponse(f"{Problem(status).title}\n", status)

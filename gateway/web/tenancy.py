@@ -24,13 +24,24 @@ def check_sees(visitor: Visitor, account: str) -> None:
 def check_house(visitor: Visitor, account: str = EVERYBODY) -> None:
     """What holds for all, and what an account is allowed, is not for people of single accounts. Raises ``Problem``."""
     if visitor.accounts is not None and (account == EVERYBODY or not visitor.sees(account)):
-        raise Problem(403, f"{visitor.login} may change only what is of {', '.join(sorted(visitor.accounts))}.")
+        mine = ", ".join(sorted(visitor.accounts))
+        raise Problem(403, f"{visitor.login} sees and changes only what is of {mine}.", words="base.not_yours")
+
+
+def check_stops(visitor: Visitor, account: str) -> None:
+    """The stop-list for all holds others' numbers: who sees single accounts only learns of it number by number, as
+    BANNED. Raises ``Problem``."""
+    if account == EVERYBODY:
+        check_house(visitor)
+    else:
+        check_sees(visitor, account)
 
 
 def check_settings(visitor: Visitor) -> None:
     """Caps, senders and originators are given by the gateway's own people. Raises ``Problem``."""
     if visitor.accounts is not None:
-        raise Problem(403, f"{visitor.login} may change keys, lists and the password, not what the account is allowed.")
+        detail = f"{visitor.login} may change keys, lists and the password, not what the account is allowed."
+        raise Problem(403, detail, words="base.not_yours")
 
 
 @contextmanager

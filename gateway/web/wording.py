@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -31,9 +31,11 @@ def _locale(language: str) -> Locale:
 
 
 class Words:
-    """One language: ``words("messages.found", n=3)``. Plural forms are a mapping by CLDR category, chosen by ``n``."""
+    """One language: ``words("messages.found", n=3)``. Plural forms are a mapping by CLDR category, chosen by ``n``.
+    Times are those of ``zone``; None: of the machine."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, zone: tzinfo | None = None) -> None:
+        self.zone = zone
         self.language = language if language in LANGUAGES else "en"
         self._locale = _locale(self.language)
         self._pages = catalog(self.language)
@@ -57,6 +59,19 @@ class Words:
     def number(self, value: float) -> str:
         """With the language's separators."""
         return str(numbers.format_decimal(value, locale=self._locale))
+
+    def local(self, at: float) -> datetime:
+        """On the reader's clock, from seconds since the epoch."""
+        return datetime.fromtimestamp(at, UTC).astimezone(self.zone)
+
+    def zone_name(self, at: float) -> str:
+        """``Europe/Moscow, UTC+03:00``, as it is at that time."""
+        offset = f"UTC{self.local(at).isoformat()[-6:]}"
+        return offset if self.zone is None else f"{self.zone}, {offset}"
+
+    def clock(self, at: float) -> str:
+        """``14:05``."""
+        return self.local(at).strftime("%H:%M")
 
     def time(self, at: Any, form: str = "medium") -> str:
         """Date and time of an aware ``datetime``."""

@@ -115,8 +115,24 @@ async def test_lists_by_the_api(tmp_path: Path) -> None:
             ("test_user", "12345"),
             ("test_user", "staff"),
         ]
+        await client.post("/stop-list?account=test_user", json={"numbers": [B]})
+        for path, lines in (
+            ("/lists/test_user/staff/export", [B]),
+            ("/stop-list/export", [A]),
+            ("/stop-list/export?account=test_user", ["79161234567", B]),  # the file's, and the store's
+        ):
+            answer = await client.get(path)
+            assert answer.text == "".join(f"{line}\r\n" for line in lines), path
+            assert "attachment" in answer.headers["content-disposition"]
+        for path in ("/stop-list/export?account=nobody", "/lists/test_user/none/export"):
+            assert (await client.get(path)).status_code == 404
         looks = [(look.who, look.via, look.what, look.subject) for look in await Desk(daemon.store).looks(50)]
         assert ("token olga", "api", "list.import", "test_user/staff 2 numbers") in looks
+        assert [look[2:] for look in looks if look[2].endswith(".export")] == [
+            ("stop.export", "test_user"),
+            ("stop.export", ""),
+            ("list.export", "test_user/staff"),
+        ]
         assert ("token olga", "api", "stop.add", "7903***2233") in looks
 
 
@@ -143,7 +159,8 @@ async def test_who_may_what(tmp_path: Path) -> None:
             ):
                 assert (await viewer.request(method, path, json={"name": "x"})).status_code == 403
             assert (await viewer.get(f"{base(daemon)}/accounts/shop/settings")).status_code == 403
-            assert (await viewer.get(f"{base(daemon)}/lists/shop/1/export.csv")).status_code == 403
+            for path in ("/lists/shop/1/export.csv", "/lists/-/stop.csv", "/api/v1/stop-list/export"):
+                assert (await viewer.get(base(daemon) + path)).status_code == 403, path
         async with api(daemon, Role.ADMIN, "shop") as tenant:
             assert [one["login"] for one in (await tenant.get("/accounts")).json()["items"]] == ["shop"]
             assert (await tenant.get("/accounts/monitoring")).status_code == 404
@@ -156,6 +173,10 @@ async def test_who_may_what(tmp_path: Path) -> None:
             assert (await tenant.post("/stop-list", json={"numbers": [A]})).status_code == 403
             assert (await tenant.post("/stop-list?account=shop", json={"numbers": [A]})).status_code == 200
             assert (await tenant.post("/stop-list?account=monitoring", json={"numbers": [A]})).status_code == 403
+            assert (await tenant.get(f"{base(daemon)}/lists/-/stop.csv?account=shop")).text == f"{A}\r\n"
+            for path in ("/api/v1/stop-list", "/api/v1/stop-list/export", "/lists/-/stop", "/lists/-/stop.csv"):
+                assert (await tenant.get(base(daemon) + path)).status_code == 403, path  # others' numbers
+            assert (await tenant.get(f"{base(daemon)}/lists/-/stop.csv?account=monitoring")).status_code == 404
 
 
 @needs_chromium

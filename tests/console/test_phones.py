@@ -11,6 +11,10 @@ from typing import Any
 import httpx
 
 from gateway.daemon import Daemon
+from gateway.daemon.console import console_of
+from gateway.policy.people import User
+from gateway.policy.permissions import Role
+from gateway.service.audit import Wanted
 from tests.browser import CONSOLE, PHONE, accessible, base, chromium, link, needs_chromium, picture, signed_in
 from tests.running import ACCOUNT, Client, handsets, running, template
 
@@ -130,6 +134,48 @@ async def state_of_the_last(daemon: Daemon, state: str) -> None:
     async with asyncio.timeout(10):
         while await daemon.store.read(lambda c: c.exec_driver_sql(asked).scalar()) != state:
             await asyncio.sleep(0.02)
+
+
+async def test_whose_texts_are_shown_is_written_down_once(tmp_path: Path) -> None:
+    async with running(tmp_path, CONSOLE, ACCOUNTS) as daemon, signed_in_client(daemon) as client:
+        daemon.platform.deliver_after_s = float("inf")
+        audit = console_of(daemon).audit
+
+        async def looks() -> list[tuple[str, str, str]]:
+            found, _ = await audit.search(Wanted(), 50)
+            return [(look.who, look.via, look.subject) for look in found if look.what == "text"]
+
+        assert await looks() == []  # an empty shelf
+        await send(daemon, "первое", numbers="79101234567,79102345678")
+        first, second = (sms.id for sms in reversed(await handsets(daemon, 2)))
+        async with httpx.AsyncClient(base_url=base(daemon)) as viewer:
+            await viewer.get(link(daemon, User("vera", Role.OPERATOR)))
+            assert "первое" not in (await viewer.get("/phones")).text
+            assert (await viewer.get("/api/v1/phones")).json()["items"][0]["text"] is None
+        assert await looks() == []
+        shelf = await client.get("/phones/shelf")
+        assert "первое" in shelf.text
+        assert [(who, via, set(said.removeprefix("phones: ").split(", "))) for who, via, said in await looks()] == [
+            ("admin", "console", {first, second})
+        ]
+        await client.get("/phones")
+        await client.get("/api/v1/phones")
+        assert len(await looks()) == 1
+        await send(daemon, "второе")
+        third = (await handsets(daemon, 3))[-1].id
+        headers = {"HX-Request": "true"}
+        assert (await client.post(f"/phones/{third}/state", data={"decision": "deliver"}, headers=headers)).is_success
+        assert (await looks())[0] == ("admin", "console", f"phones: {third}")
+        found, _ = await audit.search(Wanted(), 2)
+        assert "phones.decide" in [look.what for look in found]  # the look does not hide what was done
+
+        async def full(*_given: Any) -> None:
+            raise OSError("disk full")
+
+        await send(daemon, "третье")
+        await handsets(daemon, 4)
+        daemon.store.write = full  # type: ignore[method-assign, assignment]
+        assert "третье" not in (await client.get("/api/v1/phones")).text
 
 
 async def test_without_a_sandbox_there_are_no_phones(tmp_path: Path) -> None:

@@ -157,6 +157,8 @@ def test_the_stop_list(shell: Shell) -> None:
     assert "BANNED" in shell("send", "--account", "test_user", "--from", "My Bank", "--to", A, "x", code=65)
     assert "queued" in shell("send", "--account", "test_user", "--from", "My Bank", "--to", B, "x")
     assert shell.json("stop-list", "list")["numbers"] == ["7903***2233"]
+    assert shell("stop-list", "export") == f"{A}\n"
+    assert shell("stop-list", "export", "--account", "test_user") == "79161234567\n"  # of the accounts file
     assert "1 removed" in shell("stop-list", "remove", A)
     assert "queued" in shell("send", "--account", "test_user", "--from", "My Bank", "--to", A, "x")
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def series() -> dict[str, set[str]]:
             found |= {f"{name}_bucket": labels | {"le"}, f"{name}_sum": labels, f"{name}_count": labels}
         else:
             found[name] = labels
-    for family in gauges._gauges(SOMETHING, ["main"]):
+    for family in gauges._gauges(SOMETHING, {"main": Decimal(2)}):
         found[family.name] = {label for sample in family.samples for label in sample.labels}
     of_a_process = {"pid"}  # where there are several
     return found | {f"process_{name}": of_a_process for name in ("cpu_seconds_total", "resident_memory_bytes")}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi import Body as RawBody
+from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from gateway.policy.permissions import Scope, Visitor
@@ -17,12 +19,13 @@ from gateway.verdicts import Refused
 from gateway.web.api.accounts import Body, Login, moment
 from gateway.web.needs import Services, needs
 from gateway.web.problems import Problem, problems
-from gateway.web.tenancy import check_house, check_sees, told
+from gateway.web.tenancy import check_house, check_sees, check_stops, told
 
 router = APIRouter(tags=["lists"])
 
 Reads = Annotated[Visitor, needs(Scope.READ)]
 Changes = Annotated[Visitor, needs(Scope.READ, Scope.ACCOUNTS)]
+Takes = Annotated[Visitor, needs(Scope.READ, Scope.NUMBERS)]
 Name = Annotated[str, Path(max_length=64)]
 Whose = Annotated[str, Query(max_length=255, description="A login; empty: the stop-list for all accounts.")]
 Search = Annotated[str, Query(max_length=20, description="Numbers that begin so.")]
@@ -37,6 +40,7 @@ WHY = {
     "long": "Too long: at most 300,000 lines.",
     "broken": "No table: a quote is not closed, or a field is too long.",
 }
+EXPORTED: dict[int | str, Any] = {**problems(404), 200: {"content": {"text/csv": {}}}}
 _CSV = Annotated[bytes, RawBody(media_type="text/csv", description="A table; any separator, a heading or none.")]
 
 
@@ -112,7 +116,7 @@ async def lists(
             changed_at=moment(one.changed_at),
         )
         for one in await console.lists.listed()
-        if account in (None, one.account) and (visitor.sees(one.account) or not one.account)
+        if account in (None, one.account) and visitor.sees(one.account)
     ]
     return ListPage(items=found)
 
@@ -130,6 +134,13 @@ async def numbers_of_list(
     """Its numbers, page by page."""
     check_sees(visitor, account)
     return await _page(console.lists, visitor, account, name, q, after, limit)
+
+
+@router.get("/lists/{account}/{name}/export", response_class=Response, responses=EXPORTED)
+async def export_list(console: Services, visitor: Takes, account: Login, name: Name) -> StreamingResponse:
+    """All of its numbers, one a line. Recorded."""
+    check_sees(visitor, account)
+    return await exported(console.lists, visitor, account, name)
 
 
 @router.put("/lists/{account}/{name}", responses=problems(404, 409))
@@ -182,15 +193,21 @@ async def drop_list(console: Services, visitor: Changes, account: Login, name: N
 async def stop_list(
     console: Services, visitor: Reads, account: Whose = "", q: Search = "", after: After = "", limit: Limit = 100
 ) -> NumberPage:
-    """Who gets no SMS."""
-    if account:
-        check_sees(visitor, account)
+    """Who gets no SMS. That for all accounts is not for people and tokens of single ones."""
+    check_stops(visitor, account)
     try:
         return await _page(console.lists, visitor, account, STOP, q, after, limit)
     except Problem as problem:
         if problem.status != 404 or (account and not console.intake.knows(account)):
             raise
         return NumberPage(items=[], next=None)
+
+
+@router.get("/stop-list/export", response_class=Response, responses=EXPORTED)
+async def export_stops(console: Services, visitor: Takes, account: Whose = "") -> StreamingResponse:
+    """All who get no SMS, one a line. Recorded."""
+    check_stops(visitor, account)
+    return await exported(console.lists, visitor, account, STOP)
 
 
 @router.post("/stop-list", responses=problems(404))
@@ -205,6 +222,26 @@ async def remove_stops(console: Services, visitor: Changes, body: Numbers, accou
     """They may get SMS again."""
     check_house(visitor, account)
     return await _take_out(console.lists, visitor, account, STOP, body)
+
+
+async def exported(lists: Lists, visitor: Visitor, account: str, name: str) -> StreamingResponse:
+    """As a file; that ``visitor`` takes it is written down first. Raises ``Problem`` where there is no such list."""
+    numbers = lists.exported(account, name, visitor.login)
+    with told():
+        first = await anext(numbers)
+
+    async def lines() -> AsyncIterator[str]:
+        yield _lines(first)
+        async for more in numbers:
+            yield _lines(more)
+
+    file = "stop-list" if name == STOP else "list"
+    headers = {"Content-Disposition": f'attachment; filename="{file}.csv"'}
+    return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _lines(numbers: Iterable[str]) -> str:
+    return "".join(f"{number}\r\n" for number in numbers)
 
 
 async def _page(lists: Lists, visitor: Visitor, account: str, name: str, q: str, after: str, limit: int) -> NumberPage:

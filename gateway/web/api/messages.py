@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
@@ -21,6 +22,7 @@ from gateway.service.direct import By, Draft, OtherContent, Sent
 from gateway.service.messages import Message, Mistake, cursor, of_job, place
 from gateway.service.wording import explained
 from gateway.sms.numbers import mask, masked
+from gateway.strict import TimeZone
 from gateway.verdicts import REASONS, Refusal, Refused
 from gateway.web.needs import Services, needs
 from gateway.web.problems import Problem, problems
@@ -37,6 +39,10 @@ Q = Annotated[
         description='The query language of the console: `to:79101234567 from:"My Bank" account:shop status:failed '
         "verdict:AUTH provider:main id:… after:2h before:2026-11-26`. Nothing: all.",
     ),
+]
+Zone = Annotated[
+    TimeZone | None,
+    Query(description="On whose clock `today` and `14:30` are. Default: the gateway's machine."),
 ]
 Id = Annotated[str, Path(max_length=200, description="Queue id, SMS id or the provider's id.")]
 
@@ -216,9 +222,10 @@ async def search_messages(
     q: Q = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    zone: Zone = None,
 ) -> MessagesFound:
     """The newest first: SMS, and mails that were refused."""
-    query = _query(console, q, visitor)
+    query = _query(console, q, visitor, zone)
     page = await console.messages.page(query, _place(cursor), limit, looks=3)
     return MessagesFound(items=[body(row, visitor) for row in page.rows], next=_cursor(page.next))
 
@@ -236,10 +243,10 @@ class Format(StrEnum):
     responses={**problems(), 200: {"content": {"text/csv": {}, "application/json": {}}}},
 )
 async def export_messages(
-    console: Services, visitor: Reader, q: Q = "", format: Format = Format.CSV
+    console: Services, visitor: Reader, q: Q = "", format: Format = Format.CSV, zone: Zone = None
 ) -> StreamingResponse:
     """All that the query finds, however much. With the scope `numbers` they are in it in full, and that is recorded."""
-    query = _query(console, q, visitor)
+    query = _query(console, q, visitor, zone)
     rows = console.messages.export(query, q, visitor.login, numbers=visitor.may(Scope.NUMBERS))
     bodies = (body(row, visitor) async for row in rows)
     name = f'attachment; filename="messages.{format.value}"'
@@ -453,9 +460,9 @@ def _time(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
-def _query(console: Services, words: str, visitor: Visitor) -> Any:
+def _query(console: Services, words: str, visitor: Visitor, zone: str | None = None) -> Any:
     try:
-        return console.messages.query(words, visitor.accounts)
+        return console.messages.query(words, visitor.accounts, ZoneInfo(zone) if zone else None)
     except Mistake as mistake:
         raise Problem(422, f"q: {mistake}") from None
 

@@ -80,12 +80,17 @@ def phones_of(console: Console, visitor: Visitor) -> Phones:
     if console.phones is None:
         raise Problem(404, "No provider of this gateway is the sandbox.")
     if visitor.accounts is not None:
-        raise Problem(403, f"{visitor.login} sees accounts only")
+        raise Problem(403, f"{visitor.login} sees accounts only", words="base.not_yours")
     return console.phones
 
 
-def _body(sms: Sms, visitor: Visitor) -> PhoneMessage:
-    sees = visitor.may(Scope.TEXTS)
+async def _bodies(phones: Phones, found: list[Sms], visitor: Visitor) -> list[PhoneMessage]:
+    if sees := visitor.may(Scope.TEXTS):
+        await phones.show(visitor.login, found)
+    return [_body(sms, visitor, sees=sees) for sms in found]
+
+
+def _body(sms: Sms, visitor: Visitor, *, sees: bool) -> PhoneMessage:
     return PhoneMessage(
         id=sms.id,
         to=sms.destination if visitor.may(Scope.NUMBERS) else mask(sms.destination),
@@ -108,9 +113,10 @@ async def list_phones(
     to: Annotated[str, Query(max_length=50, description="Only on this handset, E.164 digits.")] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> PhoneMessages:
-    """What has rung, the newest first. In this process only: it is kept in memory."""
-    found = phones_of(console, visitor).messages(to)[:limit]
-    return PhoneMessages(items=[_body(sms, visitor) for sms in found])
+    """What has rung, the newest first. In this process only: it is kept in memory. Whose texts are shown is recorded,
+    once for each."""
+    phones = phones_of(console, visitor)
+    return PhoneMessages(items=await _bodies(phones, phones.messages(to)[:limit], visitor))
 
 
 @router.delete("/phones", status_code=204, responses=problems(404))
@@ -123,10 +129,13 @@ async def clear_phones(console: Services, visitor: Operator) -> Response:
 @router.post("/phones/{sms_id}/state", responses=problems(404))
 async def decide_phone_message(sms_id: str, wanted: NewState, console: Services, visitor: Operator) -> PhoneMessage:
     """What becomes of an SMS; its receipt comes at once."""
+    phones = phones_of(console, visitor)
     try:
-        return _body(await phones_of(console, visitor).decide(sms_id, wanted.state), visitor)
+        sms = await phones.decide(sms_id, wanted.state)
     except KeyError:
         raise Problem(404, "no such SMS") from None
+    (body,) = await _bodies(phones, [sms], visitor)
+    return body
 
 
 @router.post("/phones/replies", responses=problems(404, 409))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Path, Query, Request
@@ -9,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.policy.permissions import Scope, Visitor
 from gateway.service.accounts import AccountFaults, Taken
+from gateway.service.hooks import CallState, NoWebhook
 from gateway.web.account_form import FIELDS, REST, SECTIONS, NotYaml, faults_by_field, settings_of, shown
 from gateway.web.needs import Services, needs
 from gateway.web.rendering import page
@@ -20,6 +22,13 @@ Reads = Annotated[Visitor, needs(Scope.READ)]
 Changes = Annotated[Visitor, needs(Scope.READ, Scope.ACCOUNTS)]
 Login = Annotated[str, Path(max_length=255)]
 KeyId = Annotated[int, Path(ge=1, le=2**53)]
+CALLS = 10
+"""Of the webhook, the newest."""
+CALL_LOOKS = {
+    CallState.WAITING: ("wait", "state-queued"),
+    CallState.TOLD: ("good", "state-delivered"),
+    CallState.FAILED: ("bad", "state-failed"),
+}
 
 
 @router.get("/accounts", name="accounts_page")
@@ -165,6 +174,24 @@ async def change_key(
     return RedirectResponse(str(request.url_for("account_page", login=login)) + "#keys", 303)
 
 
+@router.post("/accounts/{login}/webhook")
+async def call_webhook(
+    request: Request,
+    console: Services,
+    visitor: Annotated[Visitor, needs(Scope.READ, Scope.OPERATE)],
+    login: Login,
+    call: Annotated[int, Form(ge=0, le=2**53)] = 0,
+) -> Response:
+    """Once more what could not be told; without a ``call``, one to try."""
+    check_sees(visitor, login)
+    if call:
+        await console.webhooks.retry(call, frozenset({login}), visitor.login)
+    else:
+        with suppress(NoWebhook):
+            await console.webhooks.test(login, visitor.login)
+    return RedirectResponse(str(request.url_for("account_page", login=login)) + "#webhook", 303)
+
+
 async def _account(request: Request, console: Services, visitor: Visitor, login: str, **made: str) -> HTMLResponse:
     check_sees(visitor, login)
     with told():
@@ -172,12 +199,15 @@ async def _account(request: Request, console: Services, visitor: Visitor, login:
     limits = (await console.accounts.limits([login])).get(login, [])
     lists = [one for one in await console.lists.listed() if one.account == login]
     changes = visitor.may(Scope.ACCOUNTS) and not found.provisioned
+    hears = bool(found.settings.get("webhook"))
     return page(
         request,
         "account.html",
         one=found,
         limits=limits,
         lists=lists,
+        calls=await console.webhooks.listed(frozenset({login}), None, None, CALLS) if hears else None,
+        looks=CALL_LOOKS,
         sections=SECTIONS,
         values=shown(seen(visitor, found.settings)),
         rest=REST,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -16,6 +16,7 @@ from gateway.policy.permissions import Scope, Visitor
 from gateway.service.audit import Place, Wanted
 from gateway.web.needs import Services, needs
 from gateway.web.rendering import is_fragment, page
+from gateway.web.zones import zone_of
 
 router = APIRouter()
 
@@ -40,7 +41,7 @@ async def audit(
 ) -> Response:
     """The newest first."""
     del visitor
-    looks, place = await console.audit.search(wanted(who, what, first, last), AT_ONCE, place_of(after))
+    looks, place = await console.audit.search(wanted(request, who, what, first, last), AT_ONCE, place_of(after))
     asked = {"who": who, "what": what, "first": first, "last": last}
     further = urlencode({**asked, "after": f"{place[0]!r} {place[1]}"}) if place else ""
     template = "_audit_rows.html" if is_fragment(request) and after else "audit.html"
@@ -49,11 +50,17 @@ async def audit(
 
 @router.get("/audit.csv")
 async def audit_csv(
-    console: Services, visitor: Admin, who: Text = "", what: Text = "", first: Text = "", last: Text = ""
+    request: Request,
+    console: Services,
+    visitor: Admin,
+    who: Text = "",
+    what: Text = "",
+    first: Text = "",
+    last: Text = "",
 ) -> Response:
     """All that the filter lets through. That somebody has taken it is in it, too."""
     await console.audit.note(visitor.login, "audit.csv")
-    asked = wanted(who, what, first, last)
+    asked = wanted(request, who, what, first, last)
 
     async def lines() -> AsyncIterator[str]:
         yield _line("at", "who", "via", "what", "subject")
@@ -70,17 +77,18 @@ async def audit_csv(
     return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def wanted(who: str, what: str, first: str, last: str) -> Wanted:
-    """The filter as the form has it: days in the machine's zone, the last one included."""
-    return Wanted(who.strip() or None, what.strip() or None, _day(first, 0), _day(last, 1))
+def wanted(request: Request, who: str, what: str, first: str, last: str) -> Wanted:
+    """The filter as the form has it: days on the visitor's clock, the last one included."""
+    zone = zone_of(request)
+    return Wanted(who.strip() or None, what.strip() or None, _day(first, 0, zone), _day(last, 1, zone))
 
 
-def _day(value: str, more: int) -> float | None:
+def _day(value: str, more: int, zone: tzinfo | None) -> float | None:
     try:
         day = date.fromordinal(date.fromisoformat(value).toordinal() + more)
-    except (ValueError, OverflowError):
+        return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
+    except (ValueError, OverflowError, OSError):
         return None
-    return datetime(day.year, day.month, day.day).astimezone().timestamp()
 
 
 def place_of(after: str) -> Place | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -27,7 +26,8 @@ from gateway.web.api.segments import MAX_TEXT
 from gateway.web.console import Console
 from gateway.web.needs import Services, needs
 from gateway.web.problems import Problem
-from gateway.web.rendering import language, local, page
+from gateway.web.rendering import language, page
+from gateway.web.zones import zone_of
 
 router = APIRouter()
 
@@ -56,9 +56,10 @@ class Typed:
         """By commas, semicolons or lines; ``8 910 …`` as it is dialled inside Russia."""
         return phones.split(repairs.numbers(self.to))
 
-    def draft(self) -> Draft:
-        """Raises ``ValueError`` for a time that is none."""
-        at = datetime.fromisoformat(self.at).timestamp() if self.at else None
+    def draft(self, zone: tzinfo | None) -> Draft:
+        """``at`` is a time of ``zone``; None: of the machine. Raises ``ValueError`` for a time that is none."""
+        when = datetime.fromisoformat(self.at) if self.at else None
+        at = None if when is None else when.replace(tzinfo=when.tzinfo or zone).timestamp()
         return Draft(self.account, self.originator, self.numbers, self.text.replace("\r\n", "\n").strip("\n"), at)
 
 
@@ -143,16 +144,16 @@ async def act(  # noqa: PLR0913, PLR0917  (the fields of the form)
     if do not in ("check", "send"):
         return page(request, "compose.html", story=None, **await _shown(request, console, visitor, typed))
     if not visitor.sees(account):
-        raise Problem(403, f"{visitor.login} may not send for this account")
+        raise Problem(403, f"{visitor.login} may not send for this account", words="base.not_yours")
     by = By(Door.WEB, visitor.login)
     try:
-        draft = typed.draft()
+        draft = typed.draft(zone_of(request))
         if do == "send":
             done = await console.workbench.send(draft, by, once)
             return RedirectResponse(f"/compose?sent={done.mail_id}", 303)
         outcome = _outcome(console, visitor, await console.workbench.check(draft, by), language(request))
     except OtherContent:
-        raise Problem(409, "This form has been sent already. Load the page again.") from None
+        raise Problem(409, "This form has been sent already. Load the page again.", words="base.sent_already") from None
     except Refused as refused:
         why, fix = what_and_fix(refused.refusal, language(request))
         outcome = {"verdict": refused.refusal.code, "why": why, "fix": fix}
@@ -201,7 +202,6 @@ async def _shown(request: Request, console: Console, visitor: Visitor, typed: Ty
         "total": _total(recipients, len(typed.numbers)),
         "outcome": None,
         "once": secrets.token_urlsafe(12),
-        "zone": f"UTC{local(time.time()):%z}",
     }
 
 

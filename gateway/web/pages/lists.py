@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Path, Query, Request, UploadFile
-from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.policy.permissions import Scope, Visitor
 from gateway.replies.wording import sentence
 from gateway.service.lists import EVERYBODY, STOP, Lists, Page, Put, Sheet, Unreadable
 from gateway.sms.numbers import parse_in
 from gateway.verdicts import Refusal, Refused
-from gateway.web.api.lists import known_country
+from gateway.web.api.lists import Takes, exported, known_country
 from gateway.web.needs import Services, needs
 from gateway.web.problems import Problem
 from gateway.web.rendering import language, page
-from gateway.web.tenancy import check_house, check_sees, told
+from gateway.web.tenancy import check_house, check_sees, check_stops, told
 
 router = APIRouter()
 
@@ -36,7 +35,7 @@ REFUSED_SHOWN = 100
 @router.get("/lists", name="lists_page")
 async def lists(request: Request, console: Services, visitor: Reads) -> HTMLResponse:
     """All of them."""
-    found = [one for one in await console.lists.listed() if not one.account or visitor.sees(one.account)]
+    found = [one for one in await console.lists.listed() if visitor.sees(one.account)]
     named, stops = [one for one in found if one.name != STOP], [one for one in found if one.name == STOP]
     return page(
         request,
@@ -154,9 +153,15 @@ async def stop_list(
     request: Request, console: Services, visitor: Reads, account: Whose = EVERYBODY, q: Search = "", after: After = ""
 ) -> HTMLResponse:
     """Who gets no SMS, from one account or from any."""
-    if account != EVERYBODY:
-        check_sees(visitor, account)
+    check_stops(visitor, account)
     return await _shown(request, console, visitor, account, STOP, q, after)
+
+
+@router.get("/lists/-/stop.csv")
+async def export_stops(console: Services, visitor: Takes, account: Whose = EVERYBODY) -> Response:
+    """All of them, one a line."""
+    check_stops(visitor, account)
+    return await exported(console.lists, visitor, account, STOP)
 
 
 @router.post("/lists/-/stop")
@@ -212,23 +217,10 @@ async def drop(request: Request, console: Services, visitor: Changes, account: A
 
 
 @router.get("/lists/{account}/{name}/export.csv")
-async def export(
-    console: Services,
-    visitor: Annotated[Visitor, needs(Scope.READ, Scope.NUMBERS)],
-    account: Account,
-    name: Name,
-) -> Response:
+async def export(console: Services, visitor: Takes, account: Account, name: Name) -> Response:
     """All numbers, one a line."""
     check_sees(visitor, account)
-    with told():
-        await console.lists.page(account, name, limit=1)
-
-    async def lines() -> AsyncIterator[str]:
-        async for numbers in console.lists.exported(account, name, visitor.login):
-            yield "".join(f"{number}\r\n" for number in numbers)
-
-    headers = {"Content-Disposition": 'attachment; filename="list.csv"'}
-    return StreamingResponse(lines(), media_type="text/csv", headers=headers)
+    return await exported(console.lists, visitor, account, name)
 
 
 async def _shown(  # noqa: PLR0913, PLR0917  (what it shows)

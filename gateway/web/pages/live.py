@@ -12,7 +12,8 @@ from gateway.policy.permissions import Scope, Visitor
 from gateway.service.events import Kind
 from gateway.service.wanted import wanted
 from gateway.web.needs import Services, needs
-from gateway.web.rendering import local, page
+from gateway.web.rendering import page, words_of
+from gateway.web.wording import Words
 
 router = APIRouter()
 
@@ -51,7 +52,7 @@ async def live(
     request: Request, console: Services, visitor: Annotated[Visitor, needs(Scope.READ)], q: Q = ""
 ) -> HTMLResponse:
     """The newest lines, and from then on each as it comes."""
-    return page(request, "live.html", q=q, htmx=False, **await _lines(console, visitor, q, None))
+    return page(request, "live.html", q=q, htmx=False, **await _lines(request, console, visitor, q, None))
 
 
 @router.get("/live/lines")
@@ -63,13 +64,13 @@ async def lines(
     after: Annotated[int | None, Query(ge=0, le=2**53)] = None,
 ) -> HTMLResponse:
     """Only what is new since ``after``."""
-    return page(request, "_live_lines.html", htmx=True, **await _lines(console, visitor, q, after))
+    return page(request, "_live_lines.html", htmx=True, **await _lines(request, console, visitor, q, after))
 
 
-async def _lines(console: Services, visitor: Visitor, q: str, after: int | None) -> dict[str, Any]:
-    fault = ""
+async def _lines(request: Request, console: Services, visitor: Visitor, q: str, after: int | None) -> dict[str, Any]:
+    fault, words = "", words_of(request)
     try:
-        is_wanted = wanted(q)
+        is_wanted = wanted(q, words.local(time.time()))
     except ValueError as error:
         is_wanted, fault = (lambda event: False), str(error)
     recent = await console.feed.recent(visitor.accounts, after, LOOKED_AT)
@@ -80,11 +81,11 @@ async def _lines(console: Services, visitor: Visitor, q: str, after: int | None)
         "fault": fault,
         "looks": _LOOKS,
         "icons": _ICONS,
-        "clock": _clock,
+        "clock": lambda at: _clock(at, words),
     }
 
 
-def _clock(at: float) -> str:
+def _clock(at: float, words: Words) -> str:
     """The day only where it is another one."""
-    when = local(at)
-    return when.strftime("%H:%M:%S" if when.date() == local(time.time()).date() else "%Y-%m-%d %H:%M:%S")
+    when = words.local(at)
+    return when.strftime("%H:%M:%S" if when.date() == words.local(time.time()).date() else "%Y-%m-%d %H:%M:%S")

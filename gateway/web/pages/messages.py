@@ -19,8 +19,9 @@ from gateway.service.wording import what_and_fix
 from gateway.verdicts import REASONS, Refusal
 from gateway.web.needs import Services, needs
 from gateway.web.problems import Problem
-from gateway.web.rendering import is_fragment, language, local, page, words_of
+from gateway.web.rendering import is_fragment, language, page, words_of
 from gateway.web.wording import Words
+from gateway.web.zones import zone_of
 
 router = APIRouter()
 
@@ -51,7 +52,7 @@ async def messages(
     request: Request, console: Services, visitor: Reader, q: Q = "", after: At = None, changed: int | None = None
 ) -> HTMLResponse:
     """The newest; further ones, ``after`` a place, as somebody scrolls."""
-    found = await _found(console.messages, visitor, q, _place(after))
+    found = await _found(request, console.messages, visitor, q, _place(after))
     values = {"q": q, "found": found, **_words(request)}
     if after is not None and is_fragment(request):
         return page(request, "_message_rows.html", **values)
@@ -65,6 +66,7 @@ async def messages(
         shortcuts=SHORTCUTS,
         changes=list(CHANGED),
         changed=changed,
+        in_zone=f"&{urlencode({'zone': zone})}" if (zone := zone_of(request)) else "",
         **values,
     )
 
@@ -72,7 +74,7 @@ async def messages(
 @router.get("/messages/newest")
 async def newest(request: Request, console: Services, visitor: Reader, q: Q = "", down_to: At = None) -> HTMLResponse:
     """All rows down to the one that was the last of the first page, as they are now."""
-    found = await _found(console.messages, visitor, q, None, NEWER)
+    found = await _found(request, console.messages, visitor, q, None, NEWER)
     end = _place(down_to)
     rows = [row for row in found.rows if end is None or (row.at, row.id) >= (end.at, end.id)]
     is_gap = end is not None and len(rows) == NEWER
@@ -81,6 +83,7 @@ async def newest(request: Request, console: Services, visitor: Reader, q: Q = ""
 
 @router.post("/messages/change")
 async def change(
+    request: Request,
     console: Services,
     visitor: Operator,
     change: Annotated[str, Form(max_length=20)],
@@ -91,7 +94,7 @@ async def change(
     if change not in CHANGED or not q.strip():
         raise Problem(422)
     try:
-        query = console.messages.query(q, visitor.accounts)
+        query = console.messages.query(q, visitor.accounts, zone_of(request))
     except Mistake as mistake:
         raise Problem(422, str(mistake)) from None
     done = await console.messages.change_all(query, q, CHANGED[change], visitor.login)
@@ -119,14 +122,16 @@ def _words(request: Request) -> dict[str, Any]:
 
 def stamp(at: float, words: Words) -> Markup:
     """Of today only the time, as one reads down a list; the whole of it under the pointer."""
-    when = local(at)
-    short = when.strftime("%H:%M:%S") if when.date() == local(time.time()).date() else words.time(when, "short")
+    when = words.local(at)
+    short = when.strftime("%H:%M:%S") if when.date() == words.local(time.time()).date() else words.time(when, "short")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(when.isoformat(), words.time(when, "full"), short)
 
 
-async def _found(messages: Messages, visitor: Visitor, words: str, below: Place | None, limit: int = ROWS) -> Found:
+async def _found(
+    request: Request, messages: Messages, visitor: Visitor, words: str, below: Place | None, limit: int = ROWS
+) -> Found:
     try:
-        query = messages.query(words, visitor.accounts)
+        query = messages.query(words, visitor.accounts, zone_of(request))
     except Mistake as mistake:
         return Found(mistake=mistake)
     found: Page = await messages.page(query, below, limit, LOOKS)

@@ -13,15 +13,19 @@ from gateway.policy import tally
 from gateway.policy.permissions import Scope, Visitor
 from gateway.policy.tally import Tally
 from gateway.service import reports
+from gateway.service.balances import Account
 from gateway.service.wording import verdict_of
 from gateway.web.charts import bar, spark
 from gateway.web.console import Console
 from gateway.web.drawings import balance, brief, drawn
 from gateway.web.needs import Services, needs
-from gateway.web.rendering import is_fragment, language, page
+from gateway.web.rendering import is_fragment, page, words_of
 from gateway.web.wording import Words
 
 router = APIRouter()
+
+SOON_S = 3 * 86400.0
+"""A balance that lasts no longer is low, whatever it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ async def overview(
     accounts = await console.providers.balances.accounts() if ours else {}
     currencies = {name: one.currency for name, one in accounts.items()}
     shown = await console.figures.overview(visitor.accounts, currencies)
-    t = Words(language(request))
+    t = words_of(request)
     day = shown.day
     is_empty = not (day.asked or day.total(tally.MAILS) or shown.waiting) and not await console.figures.ever()
     values: dict[str, Any] = {
@@ -66,6 +70,7 @@ async def overview(
         "bar": bar,
         "verdict_of": verdict_of,
         "brief": lambda seconds: brief(t, seconds),
+        "ends_soon": lambda account: _ends_soon(account, shown.at),
         "first_mail": _first_mail(console) if is_empty else "",
     }
     return page(request, "_overview.html" if is_fragment(request) else "overview.html", **values)
@@ -89,6 +94,12 @@ def funnel(t: Words, day: Tally) -> list[Step]:
         Step("submitted", day.submitted, day.state("failed", "expired", "cancelled"), why(early)),
         Step("delivered", day.delivered, day.state("undelivered"), why(late)),
     ]
+
+
+def _ends_soon(account: Account, now: float) -> bool:
+    """Whether somebody should pay, as the rule ``Email2smsBalanceLow`` says it."""
+    zero_at = account.burndown.zero_at if account.burndown is not None else None
+    return zero_at is not None and zero_at - now < SOON_S
 
 
 def _first_mail(console: Console) -> str:

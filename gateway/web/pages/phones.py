@@ -15,8 +15,7 @@ from gateway.service.phones import Decision, Phones, Trouble, parts
 from gateway.web.api.phones import phones_of, replied
 from gateway.web.needs import Services, needs
 from gateway.web.problems import Problem
-from gateway.web.rendering import is_fragment, language, local, page
-from gateway.web.wording import Words
+from gateway.web.rendering import is_fragment, page, words_of
 
 router = APIRouter()
 
@@ -41,7 +40,7 @@ async def phones(
 ) -> HTMLResponse:
     """The shelf and the switches."""
     found = phones_of(console, visitor)
-    return page(request, "phones.html", **_shelf(found, parted), **_switches(found))
+    return page(request, "phones.html", **await _shelf(request, found, visitor, parted), **_switches(found))
 
 
 @router.get("/phones/shelf")
@@ -53,7 +52,7 @@ async def shelf(
     seen: Annotated[str, Query(max_length=64)] = "",
 ) -> Response:
     """The shelf alone; nothing, where it is as it was ``seen``."""
-    found = _shelf(phones_of(console, visitor), parted)
+    found = await _shelf(request, phones_of(console, visitor), visitor, parted)
     return Response(status_code=204) if found["mark"] == seen else page(request, "_shelf.html", **found)
 
 
@@ -66,7 +65,7 @@ async def decide(
         await phones_of(console, visitor).decide(sms_id, decision)
     except KeyError:
         raise Problem(404) from None
-    return _back(request, console, visitor)
+    return await _back(request, console, visitor)
 
 
 @router.post("/phones/reply")
@@ -75,8 +74,8 @@ async def reply(
 ) -> Response:
     """An SMS from the handset to us."""
     chosen = await replied(phones_of(console, visitor), number, text, to)
-    answer = _back(request, console, visitor)
-    words = Words(language(request))("phones.replied", to=f"+{chosen}")
+    answer = await _back(request, console, visitor)
+    words = words_of(request)("phones.replied", to=f"+{chosen}")
     answer.headers["HX-Trigger"] = json.dumps({"toast": words})
     return answer
 
@@ -104,14 +103,16 @@ async def switch(
     return RedirectResponse("/phones", 303)
 
 
-def _back(request: Request, console: Services, visitor: Visitor) -> Response:
+async def _back(request: Request, console: Services, visitor: Visitor) -> Response:
     if is_fragment(request):
-        return page(request, "_shelf.html", **_shelf(phones_of(console, visitor), False))
+        return page(request, "_shelf.html", **await _shelf(request, phones_of(console, visitor), visitor, False))
     return RedirectResponse("/phones", 303)
 
 
-def _shelf(found: Phones, parted: bool) -> dict[str, Any]:
+async def _shelf(request: Request, found: Phones, visitor: Visitor, parted: bool) -> dict[str, Any]:
     shelf = found.shelf()
+    if visitor.may(Scope.TEXTS):
+        await found.show(visitor.login, [sms for phone in shelf for sms in phone.messages])
     said = repr([(sms.id, sms.state, sms.waits) for phone in shelf for sms in phone.messages]) + str(parted)
     return {
         "shelf": shelf,
@@ -120,7 +121,7 @@ def _shelf(found: Phones, parted: bool) -> dict[str, Any]:
         "mark": hashlib.sha256(said.encode()).hexdigest()[:16],
         "states": STATES,
         "decisions": list(Decision),
-        "clock": lambda at: f"{local(at):%H:%M}",
+        "clock": words_of(request).clock,
         "can_reply": bool(found.our_numbers),
         "new": time.time() - NEW_S,
     }

@@ -18,7 +18,7 @@ from gateway.web.charts import Chart
 from gateway.web.console import Console
 from gateway.web.drawings import balance
 from gateway.web.needs import Services, needs
-from gateway.web.rendering import is_fragment, language, page
+from gateway.web.rendering import is_fragment, page, words_of
 from gateway.web.wording import Words
 
 router = APIRouter()
@@ -70,7 +70,7 @@ async def change(
 
 
 async def _listed(request: Request, console: Console, tested: dict[str, Tested]) -> HTMLResponse:
-    t = Words(language(request))
+    t = words_of(request)
     now = console.intake.now()
     shown = []
     for one in await console.providers.listed():

@@ -18,7 +18,7 @@ from gateway.web.api.figures import reported
 from gateway.web.charts import Chart, Series, bar, columns
 from gateway.web.needs import Services, needs
 from gateway.web.problems import Problem
-from gateway.web.rendering import language, page
+from gateway.web.rendering import page, words_of
 from gateway.web.wording import Words
 
 router = APIRouter()
@@ -42,7 +42,7 @@ async def report(
 ) -> HTMLResponse:
     """Of a period; without one, of this month."""
     found = await reported(console, visitor, _day(first), _day(last))
-    t = Words(language(request))
+    t = words_of(request)
     today = reports.today(console.intake.now())
     accounts, days = reports.lines(found, By.ACCOUNT), reports.lines(found, By.DAY)
     providers = [line for line in reports.lines(found, By.PROVIDER) if line.name] if visitor.accounts is None else []

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from gateway.service.people import BadPassword, Link
 from gateway.web.gate import stranger
+from gateway.web.methods import only_head
 from gateway.web.needs import Services, from_our_page
 from gateway.web.pages.login import come_in
 from gateway.web.problems import Problem
@@ -25,6 +26,8 @@ async def welcome(secret: str, request: Request, console: Services) -> Response:
         raise _used(request)
     if not link.enters:
         return _shown(request, link)
+    if only_head(request):
+        return Response()  # a chat that previews links does not use it up
     user = await console.people.enter(secret)
     if user is None:
         raise _used(request)

@@ -1,6 +1,15 @@
 // Keys, copy buttons, dialogs, toasts. Everything works without this file, only slower.
 "use strict";
 
+// Times are shown on the visitor's own clock: the server is told which, and the first page that could not know it comes
+// again. Where there are no cookies, the gateway's own clock stays, and the foot of the page says so.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const root = document.documentElement;
+if (zone && /^[\w+/-]{1,64}$/.test(zone) && root.dataset.zone !== zone) {
+  document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+  if ("again" in root.dataset && document.cookie.split("; ").includes(`zone=${zone}`)) location.reload();
+}
+
 const typing = (element) => element.closest("input, textarea, select, [contenteditable]");
 const rows = () => [...document.querySelectorAll("table.rows[data-keys] tbody tr")];
 let lastKey = "";
