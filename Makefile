@@ -29,6 +29,7 @@ bench: .venv/ready
 
 config: .venv/ready
 	$(BIN)/python -m gateway.settings.reference config
+	$(BIN)/python -m gateway.web.reference deploy/api.md
 
 lock: .venv/ready
 	$(BIN)/uv pip compile -q --universal --generate-hashes --all-extras --python-version 3.11 --no-emit-index-url \
