@@ -23,7 +23,7 @@ from gateway.cli.common import (
     store_of,
     with_accounts,
 )
-from gateway.cli.screen import console
+from gateway.cli.screen import console, note_words
 from gateway.model import Accepted, Job
 from gateway.senders.examine import Examiner
 from gateway.service.credentials import Credentials
@@ -107,9 +107,7 @@ def _joined(why: str, fix: str) -> str:
 def _print(found: Explained) -> None:
     trail = Table("", "", "", box=None, show_header=False)
     for note in found.notes:
-        trail.add_row(
-            f"[dim]{note.room}[/]", note.what, ", ".join(f"{key} {value}" for key, value in note.values.items())
-        )
+        trail.add_row(f"[dim]{note.room}[/]", *note_words(note))
     console.print(trail)
     if found.verdict != "OK":
         console.print(f"\n[bold red]{found.verdict}[/]  {escape(_joined(found.why, found.fix))}")

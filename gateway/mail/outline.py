@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 
 from gateway.mail.choose import choose, unwrapped
 from gateway.mail.headers import unfolded
+from gateway.model import Note
+from gateway.sms.numbers import masked
 from gateway.verdicts import Refused
 
 MAX_SHOWN = 120
 """Characters of what a mail says of itself."""
+MADE_OF = "made of"
+"""What a note says that holds the tree."""
+LEFT_OUT = "further parts"
+"""How many parts such a note leaves out."""
+MAX_NOTED = 30
+"""Parts in such a note: no mail may fill the store with its boundaries."""
+
+_TOKEN = re.compile(r"[\w!#$&^.+/-]{1,120}", re.ASCII)
+_NUMBERED = re.compile(r"\d+(?:\.\d+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,57 @@ class Part:
 def outline(message: Message) -> tuple[Part, ...]:
     """The parts in their order. Never raises for what a mail may hold."""
     return tuple(_parts(message, _chosen(message), 0))
+
+
+def made_of(message: Message, chosen: Message | None) -> Note:
+    """The same for the trail: ``2.1`` is the first part of the second one, ``0`` the mail itself. Without the names of
+    attachments: those are words of the sender, and a trail has none. Never raises for what a mail may hold."""
+    values: dict[str, str | int] = {}
+    counts: list[int] = []
+    left_out = 0
+    for part in _parts(message, chosen, 0):
+        if len(values) >= MAX_NOTED:
+            left_out += 1
+            continue
+        counts = [*counts[: part.depth], 0][: part.depth]
+        if counts:
+            counts[-1] += 1
+        values[".".join(map(str, counts)) or "0"] = _line(part)
+    return Note("mime", MADE_OF, {**values, LEFT_OUT: left_out} if left_out else values)
+
+
+def _line(part: Part) -> str:
+    declared = (("charset", part.charset), ("encoding", part.encoding))
+    words = [_token(part.type), *(f"{name}={_token(value)}" for name, value in declared if value)]
+    if part.characters:
+        words.append(f"bytes={part.characters}")
+    return "; ".join([*words, "read"] if part.is_text else words)
+
+
+def _token(text: str) -> str:
+    """As RFC 2045 allows it. What is no such word may be anything."""
+    return masked(text) if _TOKEN.fullmatch(text) else "?"
+
+
+def noted(values: Mapping[str, str | int]) -> tuple[Part, ...]:
+    """The parts of such a note."""
+    found = sorted((key for key in values if _NUMBERED.fullmatch(key)), key=lambda key: [*map(int, key.split("."))])
+    return tuple(_part(0 if key == "0" else key.count(".") + 1, str(values[key])) for key in found)
+
+
+def _part(depth: int, line: str) -> Part:
+    kind, *words = line.split("; ")
+    said = dict(word.split("=", 1) for word in words if "=" in word)
+    size = said.get("bytes", "")
+    return Part(
+        depth=depth,
+        type=kind,
+        charset=said.get("charset", ""),
+        encoding=said.get("encoding", ""),
+        name="",
+        characters=int(size) if size.isdecimal() else 0,
+        is_text="read" in words,
+    )
 
 
 def _chosen(message: Message) -> Message | None:

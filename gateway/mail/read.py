@@ -16,6 +16,7 @@ from gateway.mail import automatic, headers, html, pgp, rtf, structure, tnef
 from gateway.mail.charset import decode, of_code_page
 from gateway.mail.choose import TEXT_TYPES, choose, payload, unwrapped, why_none
 from gateway.mail.flowed import SIGNATURE, unflow
+from gateway.mail.outline import made_of
 from gateway.model import Note, ReceivedEmail
 from gateway.verdicts import CHARSET_UNDECODABLE, MAIL_ENCRYPTED, MAIL_TOO_COMPLEX, NO_READABLE_TEXT, Refusal, Refused
 
@@ -70,12 +71,23 @@ def open_mail(raw: bytes) -> OpenedMail:
 def read(mail: OpenedMail, undeclared: str) -> ReceivedEmail:
     """Choose and decode the text. ``undeclared`` is the dialect's charset for texts that declare none.
 
-    Raises ``Refused``: CHARSET for a text that cannot be decoded, FORMAT when there is no text part.
+    Raises ``Refused``, with the notes that were made here: CHARSET for a text that cannot be decoded, FORMAT when there
+    is no text part.
     """
+    notes: list[Note] = []
+    try:
+        return _read(mail, undeclared, notes)
+    except Refused as refused:
+        refused.notes = tuple(notes)
+        raise
+
+
+def _read(mail: OpenedMail, undeclared: str, notes: list[Note]) -> ReceivedEmail:
     message = mail.message
-    notes = list(mail.notes)
     body = unwrapped(message, notes)
-    part = choose(body, notes)
+    why_this: list[Note] = []
+    part = choose(body, why_this)
+    notes += [made_of(body, part), *why_this] if body.is_multipart() else why_this
     if part is None:
         raise why_none(body)
     text, declared = _text(part, undeclared, notes)
@@ -89,7 +101,7 @@ def read(mail: OpenedMail, undeclared: str) -> ReceivedEmail:
         message_id=mail.message_id,
         automatic=mail.automatic,
         safe_headers=tuple(_safe_headers(message)),
-        notes=tuple(notes),
+        notes=(*mail.notes, *notes),
         subject_fault=fault,
     )
 

@@ -107,7 +107,11 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
     if repeated:
         notes.append(Note("policy", "repeated destinations left out", {"count": repeated}))
     notes += [
-        Note("policy", "destination dropped", {"verdict": drop.refusal.code, "why": drop.refusal.reason.key})
+        Note(
+            "policy",
+            "destination dropped",
+            {**drop.refusal.values, "verdict": drop.refusal.code, "why": drop.refusal.reason.key},
+        )
         for drop in dropped
     ]
     return Accepted(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.mail.outline import LEFT_OUT, MADE_OF, Part, noted
 from gateway.sms.numbers import masked
 from gateway.spool.desk import Story
 
@@ -62,6 +63,16 @@ class Step:
         if self.room == "provider" and self.what.startswith("receipt"):
             return Phase.RECEIPT
         return _PHASES.get(self.room, Phase.RULES)
+
+    @property
+    def tree(self) -> tuple[Part, ...]:
+        """The parts of the mail, where that is what happened: it was taken apart."""
+        return noted(self.values) if (self.room, self.what) == ("mime", MADE_OF) else ()
+
+    @property
+    def left_out(self) -> int:
+        """Further parts of the mail, which the tree has not."""
+        return int(self.values.get(LEFT_OUT, 0))
 
 
 def in_order(story: Story) -> list[Step]:

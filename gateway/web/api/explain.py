@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -9,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from gateway.model import Note
 from gateway.policy.permissions import Scope, Visitor
-from gateway.service.explain import Arrival, Explained, NoListener, NoRecipient
+from gateway.service.explain import Arrival, Explained, NoListener, NoRecipient, Part
 from gateway.service.workbench import GUESSES, TooManyGuesses
 from gateway.web.console import Console
 from gateway.web.needs import Services, needs
@@ -145,9 +146,14 @@ def explained_body(found: Explained) -> ExplainedBody:
         dropped=[
             DroppedBody(number=drop.number, verdict=drop.verdict, why=drop.why, fix=drop.fix) for drop in found.dropped
         ],
-        tree=[PartBody(**{slot: getattr(part, slot) for slot in part.__slots__}) for part in found.tree],
+        tree=[part_body(part) for part in found.tree],
         trail=[note_body(note) for note in found.notes],
     )
+
+
+def part_body(part: Part) -> PartBody:
+    """As JSON shows it."""
+    return PartBody(**asdict(part))
 
 
 def note_body(note: Note) -> NoteBody:

@@ -20,10 +20,12 @@ from gateway.policy.permissions import Scope, Visitor
 from gateway.service.desk import Story
 from gateway.service.direct import By, Draft, OtherContent, Sent
 from gateway.service.messages import Message, Mistake, cursor, of_job, place
+from gateway.service.story import in_order
 from gateway.service.wording import explained
 from gateway.sms.numbers import mask, masked
 from gateway.strict import TimeZone
 from gateway.verdicts import REASONS, Refusal, Refused
+from gateway.web.api.explain import PartBody, part_body
 from gateway.web.needs import Services, needs
 from gateway.web.problems import Problem, problems
 
@@ -147,6 +149,9 @@ class TraceBody(BaseModel):
 
     items: list[NoteBody]
     attempts: list[AttemptBody]
+    tree: list[PartBody] = Field(
+        description="The mail's MIME parts; empty: it had only one, or was never opened. Names of files are not kept."
+    )
 
 
 class ToSend(BaseModel):
@@ -400,6 +405,7 @@ async def trace_message(console: Services, visitor: Reader, id: Id) -> TraceBody
     story = await _story(console, id, visitor)
     return TraceBody(
         items=[_note(at, job_id, note) for at, job_id, note in story.trail],
+        tree=[part_body(part) for step in in_order(story) for part in step.tree],
         attempts=[
             AttemptBody(
                 message=one["job_id"],
