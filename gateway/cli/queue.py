@@ -28,7 +28,9 @@ from gateway.service.desk import Desk, JobRow, Story, Words
 from gateway.service.messages import Messages
 from gateway.service.story import in_order
 from gateway.service.switch import Scope, Switch
+from gateway.service.wording import refusal_line
 from gateway.sms.numbers import mask, masked
+from gateway.verdicts import Refused
 
 app = typer.Typer(help="Jobs: SMS that wait, are under way, are done.", no_args_is_help=True)
 app.command("list")(list_jobs)
@@ -87,14 +89,35 @@ def show(
         if not numbers:
             whole["mail"]["recipients"] = [masked(address) for address in story.mail["recipients"]]
         if words is not None:
-            whole["words"] = asdict(words)
+            requests = _requests(config, words, numbers)
+            whole["words"] = {"copy": words.copy, "texts": words.texts, "requests": requests}
         print_json(whole)
         return
     _print_story(story, numbers)
     if words is not None:
+        requests = _requests(config, words, numbers)
         for job_id, said in words.texts.items():
             console.print(f"text of {job_id}: {said if said is not None else 'erased, or none'}", markup=False)
+            if job_id in requests:
+                console.print("the request, as it would be made now:", style="dim")
+                console.print(requests[job_id], markup=False, highlight=False, soft_wrap=True)
         console.print(words.copy if words.copy is not None else "no copy of the mail", markup=False)
+
+
+def _requests(config: Any, words: Words, numbers: bool) -> dict[str, str]:
+    """By job, what its provider would be asked now."""
+    from gateway.daemon import upstream  # noqa: PLC0415
+    from gateway.service import direct  # noqa: PLC0415
+
+    loaded, found = configuration(config), {}
+    known = {job.route[0] for job in words.jobs} & loaded.settings.providers.keys()
+    upstreams = {name: upstream(loaded, name) for name in known}
+    for job in words.jobs:
+        try:
+            found[job.id] = direct.request(job, upstreams, numbers=numbers)
+        except Refused as refused:
+            found[job.id] = refusal_line(refused.refusal)
+    return {job_id: asked for job_id, asked in found.items() if asked}
 
 
 async def _story(config: Any, wanted: str, text: bool) -> tuple[Story | None, Words | None]:

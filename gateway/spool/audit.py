@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import Connection, delete, insert, select, tuple_
 
+from gateway.model import Job
+from gateway.spool.claims import job_of
 from gateway.spool.schema import audit, jobs, mails
 
 
@@ -44,6 +46,8 @@ class Words:
     copy: str | None
     texts: dict[str, str | None]
     """By job."""
+    jobs: tuple[Job, ...]
+    """Those that have a provider and a text, each with the provider that it is at as its route."""
 
 
 def note(connection: Connection, look: Look) -> None:
@@ -89,5 +93,6 @@ def words(connection: Connection, mail_id: str, who: str, now: float, via: str =
     """The words of a mail and its SMS; that somebody has looked is written down in the same transaction."""
     note(connection, Look(now, who, "text", mail_id, via))
     copy = connection.execute(select(mails.c.copy).where(mails.c.id == mail_id)).scalar_one_or_none()
-    rows = connection.execute(select(jobs.c.id, jobs.c.text).where(jobs.c.mail_id == mail_id).order_by(jobs.c.id))
-    return Words(copy, {row.id: row.text for row in rows})
+    rows = connection.execute(select(jobs).where(jobs.c.mail_id == mail_id).order_by(jobs.c.id)).all()
+    asked = [replace(job_of(row), route=(row.provider,)) for row in rows if row.provider and row.text is not None]
+    return Words(copy, {row.id: row.text for row in rows}, tuple(asked))

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.dialects import repairs
-from gateway.model import Accepted, Door
+from gateway.model import Accepted, Door, Job
 from gateway.policy.accounts import ANY
 from gateway.policy.permissions import Scope, Visitor
 from gateway.service import counting
@@ -165,13 +165,17 @@ async def act(  # noqa: PLR0913, PLR0917  (the fields of the form)
 
 
 def _outcome(console: Console, visitor: Visitor, accepted: Accepted, lang: str) -> dict[str, Any]:
-    sees = visitor.may(Scope.NUMBERS)
-    try:
-        asked = console.workbench.request(accepted.jobs[0], numbers=sees) if accepted.jobs else ""
-    except Refused as refused:
-        asked = ": ".join(what_and_fix(refused.refusal, lang))
+    asked = request_shown(console, visitor, accepted.jobs[0], lang) if accepted.jobs else ""
     dropped = [(drop.asked.typed, drop.refusal.code, *what_and_fix(drop.refusal, lang)) for drop in accepted.dropped]
     return {"jobs": accepted.jobs, "request": asked, "dropped": dropped, "notes": accepted.notes}
+
+
+def request_shown(console: Console, visitor: Visitor, job: Job, lang: str) -> str:
+    """What the first provider of its route would be asked now, or why it cannot be; empty where that is not shown."""
+    try:
+        return console.workbench.request(job, numbers=visitor.may(Scope.NUMBERS))
+    except Refused as refused:
+        return ": ".join(what_and_fix(refused.refusal, lang))
 
 
 async def _shown(request: Request, console: Console, visitor: Visitor, typed: Typed) -> dict[str, Any]:

@@ -22,7 +22,8 @@ async def test_a_look_is_written_down_and_forgotten_with_the_records(store: Stor
     assert "copy" not in story.mail if story else False
     assert await store.read(lambda c: audit.looks(c, 9)) == []
     words = await store.write(lambda c: audit.words(c, mail_id, "alice", NOW))
-    assert words == Words("Subject: x", {f"{mail_id}-1": "the words"})
+    assert words == Words("Subject: x", {f"{mail_id}-1": "the words"}, words.jobs)
+    assert [(job.id, job.text, job.route) for job in words.jobs] == [(f"{mail_id}-1", "the words", ("main",))]
     await store.write(lambda c: audit.words(c, mail_id, "bob", NOW + 1))
     newest = [Look(NOW + 1, "bob", "text", mail_id), Look(NOW, "alice", "text", mail_id)]
     assert await store.read(lambda c: audit.looks(c, 9)) == newest
@@ -41,8 +42,18 @@ async def test_show_tells_no_text_unless_asked(tmp_path: Path) -> None:
     assert "79102345678" not in out
     assert json.loads((await command("audit", *config, "--json"))[1]) == []
     _, out, _ = await command(*show, "--text", SUDO_USER="alice")
-    assert json.loads(out)["words"]["texts"] == {job: "the words"}
-    (look,) = json.loads((await command("audit", *config, "--json"))[1])
+    words = json.loads(out)["words"]
+    assert words["texts"] == {job: "the words"}
+    assert words["requests"][job].startswith("GET http")
+    assert "dadr=7910***5678" in words["requests"][job]
+    assert "79102345678" not in out
+    _, out, _ = await command(*show, "--text", "--numbers", SUDO_USER="alice")
+    assert "dadr=79102345678" in json.loads(out)["words"]["requests"][job]
+    _, out, _ = await command(*show[:-1], "--text", SUDO_USER="alice")
+    assert "the request, as it would be made now:" in out
+    looks = json.loads((await command("audit", *config, "--json"))[1])
+    assert len(looks) == 3
+    look = looks[-1]
     assert (look["who"], look["what"], look["subject"]) == ("alice", "text", job.rpartition("-")[0])
 
 
