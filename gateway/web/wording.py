@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources import files
@@ -23,6 +24,29 @@ def catalog(language: str) -> Mapping[str, Any]:
         if page.name.endswith(".yaml"):
             pages[page.name.removesuffix(".yaml")] = yaml.load(page.read_text("utf-8"), yaml.CBaseLoader)  # noqa: S506
     return pages
+
+
+_HOLE = re.compile(r"\{(\w+)\}")
+_WORDS = ("what", "why")
+"""Holes in which more of such words stand; what is in others is somebody's own."""
+_LONGEST = 500
+"""Characters; nothing that we say is longer."""
+
+
+@cache
+def _patterns(language: str, page: str) -> Sequence[tuple[re.Pattern[str], str]]:
+    """The keys of a page that have holes, and what they say: those first that take other words in, then those with the
+    most words of their own."""
+
+    def pattern(key: str) -> re.Pattern[str]:
+        parts = _HOLE.split(key)  # words and names of holes, by turns
+        return re.compile("".join(f"(?P<{part}>.+?)" if n % 2 else re.escape(part) for n, part in enumerate(parts)))
+
+    def rank(key: str) -> tuple[bool, int]:
+        return not set(_WORDS).isdisjoint(_HOLE.findall(key)), len(_HOLE.sub("", key))
+
+    found = sorted((key for key in catalog(language).get(page, {}) if _HOLE.search(key)), key=rank, reverse=True)
+    return [(pattern(key), catalog(language)[page][key]) for key in found]
 
 
 @cache
@@ -55,6 +79,29 @@ class Words:
         """Whether there are words for it."""
         page, _, name = key.partition(".")
         return name in self._pages.get(page, {})
+
+    def said(self, page: str, english: str) -> str:
+        """What a room below says, which is in English everywhere else: its words are the keys of the page. A part
+        ``{name}`` of a key stands for anything. What has no text stays as it is."""
+        found = self._said(page, english)
+        return english if found is None else found
+
+    def knows(self, page: str, english: str) -> bool:
+        """Whether ``said`` has a text for it."""
+        return self._said(page, english) is not None
+
+    def _said(self, page: str, english: str) -> str | None:
+        texts = self._pages[page]
+        if (text := texts.get(english)) is not None:
+            return str(text)
+        for pattern, text in _patterns(self.language, page) if len(english) <= _LONGEST else ():
+            if (found := pattern.fullmatch(english)) is not None:
+                given = {
+                    name: self.said(page, value) if name in _WORDS else value
+                    for name, value in found.groupdict().items()
+                }
+                return text.format_map(given)
+        return None
 
     def number(self, value: float) -> str:
         """With the language's separators."""

@@ -17,7 +17,7 @@ from gateway.service.accounts import Accounts
 from gateway.service.desk import Desk
 from gateway.service.lists import EVERYBODY, STOP, Lists
 from gateway.service.tokens import Tokens
-from tests.browser import CONSOLE, PHONE, accessible, base, chromium, needs_chromium, picture, signed_in
+from tests.browser import CONSOLE, PHONE, accessible, base, chromium, link, needs_chromium, picture, signed_in
 from tests.running import Client, handsets, running, subject_mail
 from tests.traffic import ACCOUNTS, send_all
 
@@ -84,6 +84,23 @@ async def test_a_program_makes_an_account_and_sends(tmp_path: Path) -> None:
         assert (await client.get("/accounts/shop")).status_code == 404
         page = (await client.get("/accounts", params={"limit": 1})).json()
         assert ([one["login"] for one in page["items"]], page["next"]) == (["test_user"], None)
+
+
+async def test_a_mistake_in_the_form_is_told_in_the_readers_language(tmp_path: Path) -> None:
+    async with running(tmp_path, CONSOLE) as daemon, httpx.AsyncClient(base_url=base(daemon)) as client:
+        await client.get(link(daemon))
+        page = (await client.get("/accounts/-/new", headers={"Accept-Language": "uk"})).text
+        client.headers["X-CSRF-Token"] = page.partition('name="csrf" value="')[2].partition('"')[0]
+        given = {"login": "shop", "limits.per_day": "many", "networks": "10.0.0", "rest": "storm: {ovr: 5}"}
+        for language, told in {
+            "en": ("&#34;many&#34;: expected a whole number", "no network;", "storm.ovr: unknown key"),
+            "ru": ("нужно целое число", "не сеть;", "storm.ovr: такого ключа нет"),
+            "uk": ("потрібно ціле число", "не мережа;", "storm.ovr: такого ключа немає"),
+        }.items():
+            shown = await client.post("/accounts/-/new", data=given, headers={"Accept-Language": language})
+            assert [words for words in told if words not in shown.text] == [], language
+        again = await client.post("/accounts/-/new", data={"login": "test_user"}, headers={"Accept-Language": "ru"})
+        assert "Аккаунт с таким логином уже есть" in again.text
 
 
 async def test_lists_by_the_api(tmp_path: Path) -> None:
@@ -230,7 +247,7 @@ async def _accounts(page: Page, daemon: Daemon) -> None:
     await page.get_by_role("button", name="Save").click()
     fault = page.locator("[id='limits.per_day-fault']")
     await fault.wait_for()
-    assert '"many": expected a valid integer' in await fault.inner_text()
+    assert '"many": expected a whole number' in await fault.inner_text()
     await accessible(page)
     await picture(page, "account-form-wide-light")
     await page.get_by_label("SMS a day").fill("500")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +15,16 @@ import pytest
 from playwright.async_api import Page
 
 from gateway.daemon import Daemon
+from gateway.policy.people import User
+from gateway.policy.permissions import Role
 from gateway.sandbox.platform import Fault
-from tests.browser import CONSOLE, PHONE, accessible, base, chromium, link, needs_chromium, picture, signed_in
+from gateway.spool import retention
+from tests.browser import ADMIN, CONSOLE, PHONE, accessible, base, chromium, link, needs_chromium, picture, signed_in
 from tests.running import Client, handsets, running, template
 from tests.traffic import ACCOUNTS, send_all
 
 SERVICE = "emailtosms@sms.example.com"
+NUMBER = "79107654321"
 REPLIES = {
     "listeners": [{"name": "lan", "bind": "127.0.0.1:0", "trust": ["127.0.0.0/8"], "on_refusal": "reply"}],
     "replies": {"from": "sms@sms.example.com", "smarthost": "smtp://127.0.0.1:9"},
@@ -149,3 +157,90 @@ async def test_the_list_goes_on_without_scripts(tmp_path: Path, monkeypatch: pyt
         assert (await client.get(f"/messages/{one}")).status_code == 200
         assert (await client.get("/messages/nothing")).status_code == 404
         assert (await client.get("/messages?after=nonsense")).status_code == 422
+
+
+FORWARDED = (
+    "From: alerts@bank.example\r\nTo: emailtosms@sms.example.com\r\nMIME-Version: 1.0\r\n"
+    'Content-Type: multipart/mixed; boundary="part"\r\n\r\n'
+    '--part\r\nContent-Type: multipart/alternative; boundary="way"\r\n\r\n'
+    "--way\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+    "SmsUser: test_user\r\nPassword=qwerty12\r\nSourceAddress=My Bank\r\nPhoneNumber=8 (910) 765-43-21, 7910\r\n"
+    "Заказ готов\r\n"
+    "--way\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>Заказ готов</p>\r\n--way--\r\n"
+    "--part\r\nContent-Type: application/pdf; name=invoice-4711.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    "AAAA\r\n--part--\r\n"
+).encode()
+"""Several parts, a key written otherwise, a number with an 8, one that is too short."""
+STORY = {
+    "en": ["made of these parts", "this is read", "repaired: SmsUser= was written otherwise", "sender verified"],
+    "ru": [
+        "состоит из частей",
+        "читается это",
+        "исправлено: SmsUser= было написано иначе",
+        "8 перед номером заменена на 7",
+        "указана в письме",
+        "отправитель подтверждён",
+        "доверенная сеть",
+        "номер не принят",
+        "запрос",
+    ],
+    "uk": [
+        "складається з частин",
+        "читається це",
+        "виправлено: SmsUser= було написано інакше",
+        "вказано в листі",
+        "відправника підтверджено",
+        "номер не прийнято",
+    ],
+}
+
+
+async def test_the_story_is_whole_and_in_the_readers_language(tmp_path: Path) -> None:
+    """The parts of the mail, each decision, and, for who may read texts, the request to the provider."""
+    async with running(tmp_path, {**CONSOLE, **REPLIES}, ACCOUNTS) as daemon:
+        client = await Client.connect(daemon)
+        await client.say("EHLO x")
+        mail_id = (await client.mail(FORWARDED, SERVICE)).split()[-1]
+        await handsets(daemon, 1)
+        await settled(daemon)
+        async with reader(daemon, ADMIN) as browser:
+            for language, told in STORY.items():
+                answer = await browser.get(f"/messages/{mail_id}", headers={"Accept-Language": language})
+                shown = unescape(answer.text)
+                assert [words for words in told if words not in shown] == [], language
+                assert shown.count('class="deep-') == 5
+                assert "invoice-4711" not in shown
+                assert "sadr=" not in shown
+            shown = unescape((await browser.post(f"/messages/{mail_id}/text")).text)
+            assert f"dadr={NUMBER}&" in shown
+            assert "user=***&pwd=***" in shown
+            assert "qwerty12" not in shown
+            trace = (await browser.get(f"/api/v1/messages/{mail_id}/trace")).json()
+            assert [(part["depth"], part["type"], part["is_text"]) for part in trace["tree"]] == [
+                (0, "multipart/mixed", False),
+                (1, "multipart/alternative", False),
+                (2, "text/plain", True),
+                (2, "text/html", False),
+                (1, "application/pdf", False),
+            ]
+            assert "repaired: SmsUser= was written otherwise" in [step["what"] for step in trace["items"]]
+        async with reader(daemon, User("vera", Role.VIEWER, texts=True)) as browser:
+            shown = unescape((await browser.post(f"/messages/{mail_id}/text")).text)
+            assert "dadr=7910***4321&" in shown
+            assert NUMBER not in shown
+        await daemon.store.write(lambda connection: retention.erase_texts(connection, time.time() + 1))
+        async with reader(daemon, ADMIN) as browser:
+            shown = unescape((await browser.post(f"/messages/{mail_id}/text")).text)
+            assert "dadr=" not in shown
+            assert "Erased, or never kept." in shown
+            assert shown.count('class="deep-') == 5
+
+
+@asynccontextmanager
+async def reader(daemon: Daemon, user: User) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser without scripts, signed in."""
+    async with httpx.AsyncClient(base_url=base(daemon)) as browser:
+        await browser.get(link(daemon, user), follow_redirects=True)
+        page = (await browser.get("/me")).text
+        browser.headers["X-CSRF-Token"] = page.partition('name="csrf" value="')[2].partition('"')[0]
+        yield browser

@@ -13,7 +13,7 @@ from gateway.service.accounts import AccountFaults, Taken
 from gateway.service.hooks import CallState, NoWebhook
 from gateway.web.account_form import FIELDS, REST, SECTIONS, NotYaml, faults_by_field, settings_of, shown
 from gateway.web.needs import Services, needs
-from gateway.web.rendering import page
+from gateway.web.rendering import page, words_of
 from gateway.web.tenancy import check_sees, check_settings, seen, told
 
 router = APIRouter()
@@ -61,9 +61,9 @@ async def add(request: Request, console: Services, visitor: Changes) -> Response
     try:
         await console.accounts.add(login, settings_of(values), visitor.login)
     except Taken:
-        return _form(request, login, values, {"login": ["taken"]}, is_new=True)
+        return _form(request, login, values, {"login": [words_of(request)("accounts.taken")]}, is_new=True)
     except (AccountFaults, NotYaml) as error:
-        return _form(request, login, values, _faults(error), is_new=True)
+        return _form(request, login, values, _faults(request, error), is_new=True)
     return RedirectResponse(request.url_for("account_page", login=login), 303)
 
 
@@ -93,7 +93,7 @@ async def change(request: Request, console: Services, visitor: Changes, login: L
         with told(but_faults=True):
             await console.accounts.change(login, settings_of(values), visitor.login)
     except (AccountFaults, NotYaml) as error:
-        return _form(request, login, values, _faults(error), is_new=False)
+        return _form(request, login, values, _faults(request, error), is_new=False)
     return RedirectResponse(request.url_for("account_page", login=login), 303)
 
 
@@ -242,7 +242,8 @@ async def _values(request: Request) -> dict[str, Any]:
     return {**values, REST: str(given.get(REST, "")), "login": str(given.get("login", ""))}
 
 
-def _faults(error: AccountFaults | NotYaml) -> dict[str, list[str]]:
+def _faults(request: Request, error: AccountFaults | NotYaml) -> dict[str, list[str]]:
+    words = words_of(request)
     if isinstance(error, NotYaml):
-        return {REST: [f"no YAML {error}".strip()]}
-    return faults_by_field(error.faults)
+        return {REST: [words.said("faults", f"no YAML {error}".strip())]}
+    return faults_by_field([(key, words.said("faults", what)) for key, what in error.faults])

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.lifecycle import Event, State
 from gateway.policy.permissions import Scope, Visitor
-from gateway.service.desk import Story
+from gateway.service.desk import JobRow, Story, Words
 from gateway.service.messages import of_job, possible
 from gateway.service.story import Phase, Step, in_order
 from gateway.service.wording import what_and_fix
@@ -21,6 +21,7 @@ from gateway.sms.numbers import masked
 from gateway.verdicts import REASONS, Refusal
 from gateway.web.console import Console
 from gateway.web.needs import Services, needs
+from gateway.web.pages.compose import SHOWN, request_shown
 from gateway.web.pages.messages import CHANGED, stamp, what
 from gateway.web.problems import Problem
 from gateway.web.rendering import language, page, words_of
@@ -114,6 +115,7 @@ async def _shown(
     reason = REASONS.get(mail["reason"] or "")
     job = next((job for job in story.jobs if wanted in (job.id, job.provider_id)), None)
     chosen = job or (story.jobs[0] if len(story.jobs) == 1 else None)
+    words = await console.desk.words(mail["id"], visitor.login) if texts else None
     return page(
         request,
         "message.html",
@@ -122,7 +124,8 @@ async def _shown(
         wanted=wanted,
         jobs=[of_job(job, story) for job in story.jobs],
         chosen=chosen,
-        words=await console.desk.words(mail["id"], visitor.login) if texts else None,
+        words=words,
+        requests=_requests(console, visitor, words, chosen, language(request)) if words is not None else {},
         recipients=[one if visitor.may(Scope.NUMBERS) else masked(one) for one in mail["recipients"]],
         refusal=what_and_fix(Refusal(reason, mail["reason_values"] or {}), language(request)) if reason else None,
         verdict=Refusal(reason, mail["reason_values"] or {}).code if reason else "",
@@ -139,6 +142,13 @@ async def _shown(
         done=request.query_params.get("done", ""),
         late=request.query_params.get("late", ""),
     )
+
+
+def _requests(console: Console, visitor: Visitor, words: Words, chosen: JobRow | None, lang: str) -> dict[str, str]:
+    """What the providers would be asked now, by SMS; of a mail with many for the first ones."""
+    wanted = [job for job in words.jobs if chosen is None or job.id == chosen.id]
+    shown = {job.id: request_shown(console, visitor, job, lang) for job in wanted[:SHOWN]}
+    return {job_id: asked for job_id, asked in shown.items() if asked}
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,9 @@ def query_word(key: str, value: str) -> str:
 
 def what(row: Message, language: str) -> str:
     """What is wrong with it, in one line."""
-    return what_and_fix(Refusal(REASONS[row.reason], row.values), language)[0] if row.reason in REASONS else row.why
+    if row.reason in REASONS:
+        return what_and_fix(Refusal(REASONS[row.reason], row.values), language)[0]
+    return Words(language).said("trail", row.why)
 
 
 def _words(request: Request) -> dict[str, Any]:
