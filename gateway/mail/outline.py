@@ -46,7 +46,19 @@ class Part:
 
 def outline(message: Message) -> tuple[Part, ...]:
     """The parts in their order. Never raises for what a mail may hold."""
-    return tuple(_parts(message, _chosen(message), 0))
+    chosen = _chosen(message)
+    return tuple(
+        Part(
+            depth=depth,
+            type=part.get_content_type()[:MAX_SHOWN],
+            charset=_parameter(part, "charset"),
+            encoding=_encoding(part),
+            name=_name(part),
+            characters=_characters(part),
+            is_text=part is chosen,
+        )
+        for depth, part in _walk(message, 0)
+    )
 
 
 def made_of(message: Message, chosen: Message | None) -> Note:
@@ -55,23 +67,27 @@ def made_of(message: Message, chosen: Message | None) -> Note:
     values: dict[str, str | int] = {}
     counts: list[int] = []
     left_out = 0
-    for part in _parts(message, chosen, 0):
+    for depth, part in _walk(message, 0):
         if len(values) >= MAX_NOTED:
             left_out += 1
             continue
-        counts = [*counts[: part.depth], 0][: part.depth]
+        counts = [*counts[:depth], 0][:depth]
         if counts:
             counts[-1] += 1
-        values[".".join(map(str, counts)) or "0"] = _line(part)
+        values[".".join(map(str, counts)) or "0"] = _line(part, is_text=part is chosen)
     return Note("mime", MADE_OF, {**values, LEFT_OUT: left_out} if left_out else values)
 
 
-def _line(part: Part) -> str:
-    declared = (("charset", part.charset), ("encoding", part.encoding))
-    words = [_token(part.type), *(f"{name}={_token(value)}" for name, value in declared if value)]
-    if part.characters:
-        words.append(f"bytes={part.characters}")
-    return "; ".join([*words, "read"] if part.is_text else words)
+def _line(part: Message, *, is_text: bool) -> str:
+    """Made of each mail with several parts as it comes in: what takes time is asked only where it is there."""
+    words = [_token(part.get_content_type())]
+    if "charset" in str(part.get("Content-Type", "")).lower() and (charset := _parameter(part, "charset")):
+        words.append(f"charset={_token(charset)}")
+    if encoding := _encoding(part):
+        words.append(f"encoding={_token(encoding)}")
+    if size := _characters(part):
+        words.append(f"bytes={size}")
+    return "; ".join([*words, "read"] if is_text else words)
 
 
 def _token(text: str) -> str:
@@ -107,20 +123,21 @@ def _chosen(message: Message) -> Message | None:
         return None
 
 
-def _parts(part: Message, chosen: Message | None, depth: int) -> Iterator[Part]:
-    content = vars(part)["_payload"]  # get_payload() would decode 8-bit bytes in a charset that may be anything
-    yield Part(
-        depth=depth,
-        type=part.get_content_type()[:MAX_SHOWN],
-        charset=_parameter(part, "charset"),
-        encoding=_printable(str(part.get("Content-Transfer-Encoding", ""))),
-        name=_name(part),
-        characters=len(content) if isinstance(content, str) else 0,
-        is_text=part is chosen,
-    )
+def _walk(part: Message, depth: int) -> Iterator[tuple[int, Message]]:
+    yield depth, part
     if part.is_multipart():
-        for inner in content:
-            yield from _parts(inner, chosen, depth + 1)
+        for inner in part.get_payload():
+            if isinstance(inner, Message):
+                yield from _walk(inner, depth + 1)
+
+
+def _characters(part: Message) -> int:
+    content = vars(part)["_payload"]  # get_payload() would decode 8-bit bytes in a charset that may be anything
+    return len(content) if isinstance(content, str) else 0
+
+
+def _encoding(part: Message) -> str:
+    return _printable(str(part.get("Content-Transfer-Encoding", "")))
 
 
 def _parameter(part: Message, name: str) -> str:
@@ -139,4 +156,6 @@ def _name(part: Message) -> str:
 
 def _printable(text: str) -> str:
     text = unfolded(text).encode("utf-8", "replace").decode("utf-8").strip()
+    if text.isprintable():
+        return text[:MAX_SHOWN]
     return "".join(char if char.isprintable() else "?" for char in text)[:MAX_SHOWN]

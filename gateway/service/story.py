@@ -45,6 +45,13 @@ _PHASES = {
 }
 
 
+def phase_of(room: str, what: str) -> Phase:
+    """Where on the way a note is made."""
+    if room == "provider" and what.startswith("receipt"):
+        return Phase.RECEIPT
+    return _PHASES.get(room, Phase.RULES)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One thing that happened."""
@@ -60,9 +67,7 @@ class Step:
     @property
     def phase(self) -> Phase:
         """Where on the way it was."""
-        if self.room == "provider" and self.what.startswith("receipt"):
-            return Phase.RECEIPT
-        return _PHASES.get(self.room, Phase.RULES)
+        return phase_of(self.room, self.what)
 
     @property
     def tree(self) -> tuple[Part, ...]:

@@ -9,7 +9,7 @@ from gateway.service.wording import what_and_fix
 from gateway.verdicts import REASONS, Refusal
 from gateway.web.wording import Words
 
-_WORDS = frozenset({"why", "outcome", "declared", "quirks", "repaired", "tls"})
+_WORDS = frozenset({"why", "outcome", "answer", "declared", "quirks", "repaired", "tls"})
 """Keys of values in which words of ours stand, several with a semicolon between; in others is what somebody wrote."""
 _BESIDE_A_REASON = ("verdict", "repaired")
 """What the sentence of a reason does not say."""

@@ -221,5 +221,5 @@ def test_a_reason_is_told_in_a_sentence_and_a_login_stays_one() -> None:
     assert dict(shown.values)["вердикт"] == "NUMBER"
     assert "7910***" in dict(shown.values)["почему"]
     assert told("desk", "hold", {"by": "nothing"}, Words("ru")).values == (("кем", "nothing"),)
-    assert told("policy", "sender verified", {"by": "nothing"}, Words("ru")).values == (("кем", "ничем"),)
+    assert told("policy", "sender verified", {"by": "nothing"}, Words("ru")).values == (("кем", "никем"),)
     assert told("door", "came in by smtp", {"bytes": 1234567}, Words("en")).values == (("bytes", "1,234,567"),)

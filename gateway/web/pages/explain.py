@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from gateway.policy.permissions import Scope, Visitor
 from gateway.service.examples import LOGIN, PASSWORD, examples
 from gateway.service.explain import Arrival, Explained
+from gateway.service.story import phase_of
 from gateway.sms.numbers import split
 from gateway.web.api.explain import MAX_MAIL, explained_to
 from gateway.web.needs import Services, needs
@@ -125,5 +126,6 @@ def _page(
         raw=raw,
         fault=fault,
         icons=ICONS,
+        phase=phase_of,
         credentials=(LOGIN, PASSWORD),
     )
