@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from email.message import Message
 from email.parser import BytesParser, Parser
+from typing import Any
 
 from gateway.model import Note
 from gateway.verdicts import MAIL_TOO_COMPLEX, Refused
@@ -48,6 +49,12 @@ class _Part(Message):
             raise Refused(MAIL_TOO_COMPLEX, what="header fields", limit=MAX_FIELDS)
         _bounded(value, MAX_FIELD_BYTES)
         super().set_raw(name, _mended(name.lower(), value) if name[:1] in "Cc" else value)
+
+    def get_param(self, param: str, failobj: Any = None, header: str = "content-type", unquote: bool = True) -> Any:
+        try:
+            return super().get_param(param, failobj, header, unquote)
+        except TypeError:  # one parameter whole and in pieces (RFC 2231): the library compares None with a number
+            return failobj
 
 
 def _mended(name: str, value: str) -> str:

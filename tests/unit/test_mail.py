@@ -28,6 +28,11 @@ HTML = (
     ("raw", "text"),
     [
         pytest.param("From: a@b.c\n\nhello\n", "hello", id="plain"),
+        pytest.param(
+            "Content-Type: multipart/mixed; boundary*=x; boundary*0*=y\n\n--x\n\nhello\n--x--\n",
+            "hello",
+            id="a parameter both whole and in pieces",
+        ),
         pytest.param("hello\nworld\n", "hello\nworld", id="no header at all"),
         pytest.param("Alarm: door open\n", "Alarm: door open", id="what looks like a header is the text"),
         pytest.param(
