@@ -106,8 +106,8 @@ def show(
 
 def _requests(config: Any, words: Words, numbers: bool) -> dict[str, str]:
     """By job, what its provider would be asked now."""
-    from gateway.daemon import upstream  # noqa: PLC0415
     from gateway.service import direct  # noqa: PLC0415
+    from gateway.service.upstreams import upstream  # noqa: PLC0415
 
     loaded, found = configuration(config), {}
     known = {job.route[0] for job in words.jobs} & loaded.settings.providers.keys()
