@@ -22,7 +22,8 @@ from gateway.sandbox.platform import Platform, Sms
 from gateway.sandbox.web import application
 from tests.running import write_config
 
-ENVIRONMENT = {**os.environ, "COLUMNS": "120", "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT = {**os.environ, "COLUMNS": "120", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": ""}
+"""With bytecode, whatever the caller thinks of it: without, each of the hundreds of starts compiles the whole house."""
 
 
 class Provider:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway.cli import unpainted
 from gateway.cli.common import ConfigOption, JsonOption, config_file, configuration, print_json, store_of
 from gateway.settings.document import read
 from gateway.settings.faults import ConfigError, Unavailable
@@ -47,7 +48,11 @@ def health(
     Asks /readyz at metrics.bind; without the section metrics, the banner of a listener, and the store.
     """
     site = _site(config_file(config).resolve())
-    look = partial(_asked, site) if site else partial(_look, configuration(config))
+    if site:
+        look = partial(_asked, site)
+    else:
+        unpainted.load("structlog")
+        look = partial(_look, configuration(config))
     try:
         until = time.monotonic() + seconds(wait)
     except ValueError as error:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import time
-from contextlib import suppress
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from gateway.cli.common import ConfigOption, configuration, store_of
-from gateway.model import Envelope
-from gateway.service.credentials import Credentials
-from gateway.service.explain import pipe_envelope
-from gateway.service.intake import Answer, Intake
-from gateway.service.rejections import At
-from gateway.service.roster import whole
-from gateway.settings.load import Configuration
+from gateway.cli import unpainted
+from gateway.cli.common import ConfigOption
 
-EX_TEMPFAIL = 75
 MAX_MAIL_BYTES = 10_485_760
 
 
@@ -35,31 +24,7 @@ def inject(
     if len(raw) > MAX_MAIL_BYTES:
         typer.echo("5.3.4 the mail is too large")
         raise typer.Exit(65)
-    loaded = configuration(config)
-    envelope = pipe_envelope(sender, tuple(recipients), time.time(), answer_by_mail=reply)
-    code = asyncio.run(_inject(loaded, envelope, raw))
-    raise typer.Exit(code)
+    unpainted.load("structlog")
+    from gateway.cli.pipe import take  # noqa: PLC0415  (the way of a mail, to the store)
 
-
-async def _note_refusal(intake: Intake, envelope: Envelope, answer: Answer) -> None:
-    """For the operator. The MTA hears the refusal, whether or not it can be noted."""
-    assert answer.refusal is not None
-    at = At(envelope.listener, "", True, sender=envelope.reverse_path, recipients=envelope.recipients)
-    intake.rejections.refused(answer.refusal, replace(at, account=answer.account), answer.line)
-    with suppress(Exception):
-        await intake.rejections.write()
-
-
-async def _inject(loaded: Configuration, envelope: Envelope, raw: bytes) -> int:
-    try:
-        async with store_of(loaded) as store:
-            intake = Intake(await whole(loaded, store), store, Credentials())
-            await store.read(intake.bans.follow)
-            answer = await intake.accept(envelope, raw)
-            if answer.refusal is not None:
-                await _note_refusal(intake, envelope, answer)
-    except Exception as error:
-        typer.echo(f"4.3.0 temporary fault: {type(error).__name__}")
-        return EX_TEMPFAIL
-    typer.echo(answer.line.partition(" ")[2])
-    return answer.refusal.verdict.sysexit if answer.refusal else 0
+    raise typer.Exit(take(config, tuple(recipients), sender, raw, reply=reply))

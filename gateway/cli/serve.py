@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli import unpainted
 from gateway.cli.common import ConfigOption, configuration, store_of
-from gateway.service import reload as service
-from gateway.service.reload import NotRunning, NotTaken
-from gateway.settings.load import Configuration
 from gateway.settings.notation import host_and_port
 
 if TYPE_CHECKING:
     from gateway.sandbox.platform import Platform
+    from gateway.settings.load import Configuration
 
 RELOAD_S = 10.0
 
 
 def serve(config: ConfigOption = None) -> None:
     """Run the gateway. TERM drains and stops, HUP reads accounts, dialects and routes again."""
+    unpainted.load("structlog", "httpx")
     from gateway import daemon  # noqa: PLC0415
     from gateway.watch.log import set_up  # noqa: PLC0415
 
@@ -37,6 +37,8 @@ def serve(config: ConfigOption = None) -> None:
 
 def reload(config: ConfigOption = None) -> None:
     """Have the running gateway read accounts, dialects and routes again: all or nothing, in every process."""
+    from gateway.service.reload import NotRunning, NotTaken  # noqa: PLC0415
+
     loaded = configuration(config)
     try:
         count = asyncio.run(_reload(loaded))
@@ -50,6 +52,8 @@ def reload(config: ConfigOption = None) -> None:
 
 
 async def _reload(loaded: Configuration) -> int:
+    from gateway.service import reload as service  # noqa: PLC0415
+
     async with store_of(loaded) as store:
         return await service.reload(loaded, store, RELOAD_S)
 

@@ -58,7 +58,7 @@ LONGEST_LIFE_S = 5 * 24 * 3600.0
 SHORTEST_LIFE_S = 120.0
 """That minute, and another for the way there and for clocks that differ."""
 _ID = re.compile("[1-9][0-9]{0,19}")
-_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML 1.0 has no way to write."""
 
 

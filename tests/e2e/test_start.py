@@ -14,17 +14,26 @@ from tests.running import template, write_config
 SITES = {"fastapi", "starlette", "uvicorn", "jinja2", "babel", "authlib"}
 NETWORK = {"aiohttp", "httpx", "aiosmtpd", "aiosmtplib", "asyncpg", "dns.resolver", "opentelemetry"}
 STORE = {"sqlalchemy", "alembic", "cryptography"}
-THE_REST = {"phonenumbers", "structlog", "prometheus_client", "rich", "pygments", "lxml", "inscriptis", "iuliia", "re2"}
+THE_REST = {
+    "phonenumbers",
+    "structlog.dev",
+    "prometheus_client",
+    "rich.console",
+    "pygments",
+    "lxml",
+    "inscriptis",
+    "iuliia",
+    "re2",
+}
 HEAVY = SITES | NETWORK | STORE | THE_REST
 """But pydantic: typer reads every argument with it."""
 
 NEEDED: dict[str, set[str]] = {
     "--version": set(),
-    "segments": {"rich"},
+    "segments": {"rich.console"},
     "health": set(),
-    "inject": {"sqlalchemy", "phonenumbers", "structlog", "rich", "pygments", "prometheus_client"},
+    "inject": {"sqlalchemy", "phonenumbers", "structlog.dev", "prometheus_client"},
 }
-"""structlog brings rich, and that pygments."""
 
 
 @pytest.mark.parametrize("verb", NEEDED)

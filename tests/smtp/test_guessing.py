@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from gateway.cli.app import app
-from gateway.cli.inject import _inject
+from gateway.cli.pipe import _inject
 from gateway.daemon import Daemon
 from gateway.policy.guessing import Attempt
 from gateway.service.explain import pipe_envelope
