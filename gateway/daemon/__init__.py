@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from decimal import Decimal
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import structlog
@@ -211,10 +212,6 @@ class Daemon:
 
     async def _open_doors(self) -> None:
         settings = self._configuration.settings
-        if settings.console is not None:
-            from gateway.daemon.console import open_console  # noqa: PLC0415  (half a second, for who has one)
-
-            self.console = await open_console(self, settings.console.bind)
         if settings.metrics is not None:
             from gateway.daemon.sites import open_monitoring  # noqa: PLC0415
 
@@ -226,6 +223,12 @@ class Daemon:
         for index, listener in enumerate(self.listeners):
             bound = self._sockets[listener.settings.name] if self._sockets is not None else None
             await self.bind(f"listeners[{index}].bind", listener.settings.bind, listener.start(bound))
+        if settings.console is not None:
+            # Half a second, for which no mail waits.
+            await asyncio.to_thread(import_module, "gateway.daemon.console")
+            from gateway.daemon.console import open_console  # noqa: PLC0415
+
+            self.console = await open_console(self, settings.console.bind)
 
     async def bind(self, key: str, value: str, start: Awaitable[None]) -> None:
         """Open a door; ``key`` says where it stands in the file. Raises ``ConfigError``, and stops all that runs."""
