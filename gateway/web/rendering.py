@@ -14,7 +14,7 @@ from gateway import __version__
 from gateway.policy.permissions import Scope
 from gateway.sms.numbers import mask
 from gateway.web.navigation import entries
-from gateway.web.telling import told
+from gateway.web.telling import happened, told
 from gateway.web.wording import LANGUAGES, Words, wanted
 from gateway.web.zones import told_zone, zone_of
 
@@ -31,7 +31,7 @@ THEMES = ("auto", "light", "dark")
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page, or a fragment of one. Templates know besides ``values``: ``t`` (the words), ``visit``, ``may(scope)``,
     ``number(msisdn)`` (masked where it must be), ``moment(at)`` and ``ago(at)`` (seconds since the epoch),
-    ``told(note)`` (of a trail, in the reader's language)."""
+    ``told(note)`` of a trail and what ``happened(event)``, in the reader's language."""
     visit = getattr(request.state, "visit", None)
     visitor = visit.visitor if visit is not None else None
     words = words_of(request)
@@ -59,6 +59,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         moment=lambda at: _moment(at, words),
         ago=lambda at: _ago(at, words),
         told=lambda note: told(note.room, note.what, note.values, words),
+        happened=lambda event: happened(event.what, words),
         **values,
     )
     return HTMLResponse(shown, status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.service.wording import what_and_fix
+from gateway.service.wording import cause, what_and_fix
 from gateway.verdicts import REASONS, Refusal
 from gateway.web.wording import Words
 
@@ -34,6 +34,11 @@ def told(room: str, what: str, values: Mapping[str, str | int], words: Words) ->
         words.said("trail", what),
         tuple((words.said("trail_keys", key), _value(room, key, value, words)) for key, value in given.items()),
     )
+
+
+def happened(what: str, words: Words) -> str:
+    """What an event says; the reason of a refusal as a sentence, without what it is about."""
+    return cause(what, words.language) if what in REASONS else words.said("trail", what)
 
 
 def _value(room: str, key: str, value: str | int, words: Words) -> str:

@@ -201,6 +201,7 @@ async def test_the_story_is_whole_and_in_the_readers_language(tmp_path: Path) ->
         client = await Client.connect(daemon)
         await client.say("EHLO x")
         mail_id = (await client.mail(FORWARDED, SERVICE)).split()[-1]
+        await client.mail(template(password="guess-1"), SERVICE)
         await handsets(daemon, 1)
         await settled(daemon)
         async with reader(daemon, ADMIN) as browser:
@@ -211,6 +212,9 @@ async def test_the_story_is_whole_and_in_the_readers_language(tmp_path: Path) ->
                 assert shown.count('class="deep-') == 5
                 assert "invoice-4711" not in shown
                 assert "sadr=" not in shown
+            answer = await browser.get("/live", headers={"Accept-Language": "ru"})
+            assert "неверный логин, пароль или ключ" in answer.text
+            assert "credentials_wrong" not in answer.text
             shown = unescape((await browser.post(f"/messages/{mail_id}/text")).text)
             assert f"dadr={NUMBER}&" in shown
             assert "user=***&pwd=***" in shown

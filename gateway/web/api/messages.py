@@ -401,7 +401,7 @@ _MAIL = ("door", "listener", "peer", "helo", "tls", "message_id", "dialect", "ac
 
 @router.get("/messages/{id}/trace", responses=problems(404))
 async def trace_message(console: Services, visitor: Reader, id: Id) -> TraceBody:
-    """Every decision about it, in order, and every call of a provider."""
+    """Every decision about it, in order, every call of a provider, and the MIME parts of the mail."""
     story = await _story(console, id, visitor)
     return TraceBody(
         items=[_note(at, job_id, note) for at, job_id, note in story.trail],

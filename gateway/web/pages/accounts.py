@@ -15,6 +15,7 @@ from gateway.web.account_form import FIELDS, REST, SECTIONS, NotYaml, faults_by_
 from gateway.web.needs import Services, needs
 from gateway.web.rendering import page, words_of
 from gateway.web.tenancy import check_sees, check_settings, seen, told
+from gateway.web.wording import Words
 
 router = APIRouter()
 
@@ -204,6 +205,7 @@ async def _account(request: Request, console: Services, visitor: Visitor, login:
         request,
         "account.html",
         one=found,
+        fault="; ".join(_told(line, words_of(request)) for line in found.fault.splitlines()),
         limits=limits,
         lists=lists,
         calls=await console.webhooks.listed(frozenset({login}), None, None, CALLS) if hears else None,
@@ -215,6 +217,12 @@ async def _account(request: Request, console: Services, visitor: Visitor, login:
         settles=changes and visitor.accounts is None,
         made={"key": "", "password": "", **made},
     )
+
+
+def _told(line: str, words: Words) -> str:
+    """``limits.per_day: what is wrong``."""
+    place, _, what = line.partition(": ")
+    return f"{place}: {words.said('faults', what)}"
 
 
 def _form(
