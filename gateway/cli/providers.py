@@ -207,11 +207,11 @@ def unpause(
 
 
 async def _unpause(loaded: Configuration, name: str) -> bool:
-    from gateway.cli.common import store_of  # noqa: PLC0415
+    from gateway.cli.common import operator, store_of  # noqa: PLC0415
     from gateway.service.providers import unpause as go_on  # noqa: PLC0415
 
     async with store_of(loaded) as store:
-        return await go_on(store, name, time.time())
+        return await go_on(store, name, time.time(), operator())
 
 
 @app.command("callbacks")

@@ -203,7 +203,9 @@ def release(
 async def _release_all(config: Any, account: str) -> tuple[bool, int]:
     loaded = configuration(config)
     async with store_of(loaded) as store:
-        return await Switch(store).resume(Scope.ACCOUNT, account, list(loaded.settings.providers), every=True)
+        return await Switch(store).resume(
+            Scope.ACCOUNT, account, list(loaded.settings.providers), every=True, who=operator()
+        )
 
 
 def _change(config: Any, ids: list[str] | None, query: str | None, event: Event, as_json: bool) -> None:

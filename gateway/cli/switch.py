@@ -15,6 +15,7 @@ from gateway.cli.common import (
     ago,
     all_accounts,
     configuration,
+    operator,
     print_json,
     store_of,
 )
@@ -116,11 +117,11 @@ async def _hold(loaded: Configuration, scope: Scope, name: str, why: str, refuse
     from gateway.service.switch import Switch  # noqa: PLC0415
 
     async with store_of(loaded) as store:
-        await Switch(store).hold(scope, name, why, refuse=refuse)
+        await Switch(store).hold(scope, name, why, refuse=refuse, who=operator())
 
 
 async def _resume(loaded: Configuration, scope: Scope, name: str) -> tuple[bool, int]:
     from gateway.service.switch import Switch  # noqa: PLC0415
 
     async with store_of(loaded) as store:
-        return await Switch(store).resume(scope, name, list(loaded.settings.providers))
+        return await Switch(store).resume(scope, name, list(loaded.settings.providers), who=operator())

@@ -22,12 +22,13 @@ from gateway.model import (
 )
 from gateway.policy.accounts import Account
 from gateway.providers import Previewing, Upstream
+from gateway.service.audit import entry
 from gateway.service.ids import queue_id
 from gateway.service.judge import decided
 from gateway.service.phonebook import Phonebook
 from gateway.settings.load import Configuration
 from gateway.sms.numbers import mask
-from gateway.spool import desk
+from gateway.spool import audit, desk
 from gateway.spool.desk import JobRow
 from gateway.spool.put import Put, StoredMail
 from gateway.spool.store import Store
@@ -103,6 +104,7 @@ async def send(
     put, accepted = await _put(configuration, store, draft, now, by)
     if put.refusal is not None:
         raise Refused(put.refusal.reason, **put.refusal.values)
+    await _noted(store, by, now, put.queue_id)
     wake({job.route[0] for job in accepted.jobs})
     return accepted
 
@@ -129,8 +131,18 @@ async def send_once(
     assert story is not None
     if put.duplicate and story.mail["message_id"] != _named(draft):
         raise OtherContent
+    if not put.duplicate:
+        await _noted(store, by, now, put.queue_id)
     wake({job.route[0] for job in accepted.jobs})
     return Sent(put.queue_id, story.jobs, put.duplicate)
+
+
+async def _noted(store: Store, by: By, now: float, mail_id: str) -> None:
+    """Into the audit, where somebody has done it."""
+    if not by.who:
+        return
+    look = entry(now, by.who, "send", mail_id)
+    await store.write(lambda connection: audit.note(connection, look))
 
 
 def _digest(*parts: str) -> bytes:

@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 from gateway.lifecycle import State
 from gateway.policy.tally import DAY_S, HOUR_S, NOTHING, SLOT_S, Tally, total
 from gateway.providers import Linked, NoAnswer, Unsupported, Upstream
+from gateway.service.audit import entry
 from gateway.service.balances import Account, Balances, words
-from gateway.spool import desk, holds, levels, pace, tallies
+from gateway.spool import audit, desk, holds, levels, pace, tallies
 from gateway.spool.engine import announce
 from gateway.spool.holds import Hold
 from gateway.spool.levels import Waiting
@@ -159,19 +160,21 @@ class Providers:
         log.info("provider.tested", provider=name, ok=found.ok, asked=found.asked, answer=found.answer)
         return found
 
-    async def unpause(self, name: str) -> bool:
-        """Go on before the pause is over. Whether there was one. Raises ``KeyError`` for an unknown one."""
+    async def unpause(self, name: str, who: str) -> bool:
+        """``who`` does not wait for the end of the pause. Whether there was one. Raises ``KeyError``."""
         if name not in self._known:
             raise KeyError(name)
-        return await unpause(self._store, name, self._clock())
+        return await unpause(self._store, name, self._clock(), who)
 
 
-async def unpause(store: Store, name: str, now: float) -> bool:
+async def unpause(store: Store, name: str, now: float, who: str) -> bool:
     """Without the daemon, too."""
+    look = entry(now, who, "provider.unpause", name)
 
     def written(connection: Connection) -> bool:
         was = name in desk.pauses(connection, now)
         pace.pause(connection, name, None, "")
+        audit.note(connection, look)
         announce(connection, name)
         return was
 

@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 
 import structlog
+from sqlalchemy import Connection
 
 from gateway.model import Accepted
-from gateway.spool import holds
+from gateway.service.audit import entry
+from gateway.spool import audit, holds
+from gateway.spool.audit import Look
 from gateway.spool.holds import Hold, Scope
 from gateway.spool.store import Store
 
@@ -49,19 +52,33 @@ class Switch:
         """All that are in force, the oldest first."""
         return await self._store.read(holds.listed)
 
-    async def hold(self, scope: Scope, name: str = "", why: str = "", *, refuse: bool = False) -> Hold:
-        """Stop it: no call begins after the commit."""
+    async def hold(self, scope: Scope, name: str = "", why: str = "", *, refuse: bool = False, who: str = "") -> Hold:
+        """Stop it: no call begins after the commit. ``who`` does so, for the audit."""
         hold = Hold(scope, name, self._clock(), why, refuse)
-        await self._store.write(lambda connection: holds.begin(connection, hold))
+        look = _look(hold.since, who, "hold", scope, name)
+
+        def begun(connection: Connection) -> None:
+            holds.begin(connection, hold)
+            if look is not None:
+                audit.note(connection, look)
+
+        await self._store.write(begun)
         log.warning("hold.began", of=str(hold), why=why)
         return hold
 
     async def resume(
-        self, scope: Scope, name: str, providers: Sequence[str], *, every: bool = False
+        self, scope: Scope, name: str, providers: Sequence[str], *, every: bool = False, who: str = ""
     ) -> tuple[bool, int]:
         """Whether it was on hold; how many jobs were released: of an account, those that were held for it, or
         ``every`` held one."""
-        found = await self._store.write(lambda connection: holds.end(connection, scope, name, providers))
+        look = _look(self._clock(), who, "resume", scope, name)
+
+        def ended(connection: Connection) -> bool:
+            if look is not None:
+                audit.note(connection, look)
+            return holds.end(connection, scope, name, providers)
+
+        found = await self._store.write(ended)
         released = 0
         if scope is Scope.ACCOUNT:
             while count := await self._store.write(
@@ -69,3 +86,7 @@ class Switch:
             ):
                 released += count
         return found, released
+
+
+def _look(at: float, who: str, what: str, scope: Scope, name: str) -> Look | None:
+    return entry(at, who, what, f"{scope.value} {name}".strip()) if who else None

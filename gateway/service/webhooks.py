@@ -61,7 +61,7 @@ class Webhooks:
             response = await self._client.call(request(account.webhook, call, int(self._clock())))
             error = "" if 200 <= response.status < 300 else f"HTTP {response.status}"
         except NoAnswer as lost:
-            error = str(lost)
+            error = str(lost).replace(" to the provider", "")
         wait_s = min(MAX_RETRY_S, FIRST_RETRY_S * 2.0 ** min(call.tries, 20))
         if not error or self._clock() + wait_s - call.created_at > GIVE_UP_S:
             return await self._finish(call, error)

@@ -41,7 +41,8 @@ class Doorstep:
 
 class Recorder:
     """Writes down what people change, before they hear that it is done: whatever the route is, unless its service has
-    done so already. What was refused is not there. A session that began with the request gets its cookie here."""
+    done so already, or it was ``needs.looked_only``. What was refused is not there. A session that began with the
+    request gets its cookie here."""
 
     def __init__(self, app: ASGIApp, console: Console) -> None:
         self._app = app
@@ -72,7 +73,7 @@ class Recorder:
 
     async def _record(self, scope: Scope, visit: Visit) -> None:
         endpoint, door = scope.get("endpoint"), DOOR.get(None)
-        if endpoint is None or (door is not None and door.noted):
+        if endpoint is None or (door is not None and door.noted) or scope["state"].get("looked_only"):
             return
         what = f"{endpoint.__module__.rpartition('.')[2]}.{endpoint.__name__}"
         subject = " ".join(_masked(str(value)) for value in scope.get("path_params", {}).values())

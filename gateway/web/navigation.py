@@ -40,6 +40,9 @@ ENTRIES = (
     Entry("api", "/api", "manage"),
 )
 
+OF_THE_HOUSE = ("phones", "providers")
+"""Not for who sees only some accounts."""
+
 
 def entries(request: Request) -> Iterator[tuple[Entry, bool]]:
     """What this visitor finds in the menu, and whether he is there."""
@@ -49,6 +52,8 @@ def entries(request: Request) -> Iterator[tuple[Entry, bool]]:
     for entry in ENTRIES:
         if entry.path not in there or not visitor.may(entry.scope):
             continue
-        if entry.name == "phones" and (console_of(request).phones is None or visitor.accounts is not None):
+        if entry.name in OF_THE_HOUSE and visitor.accounts is not None:
+            continue
+        if entry.name == "phones" and console_of(request).phones is None:
             continue
         yield entry, path == entry.path or (entry.path != "/" and path.startswith(f"{entry.path}/"))

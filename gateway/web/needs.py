@@ -84,6 +84,15 @@ def from_our_page(request: Request) -> None:
         raise Problem(403, _NOT_OURS, words="base.not_ours")
 
 
+def looked_only(request: Request) -> None:
+    """What is unsafe by its method changes nothing: it is not for the audit."""
+    request.state.looked_only = True
+
+
+LOOKS = Depends(looked_only)
+"""``dependencies=[LOOKS]`` of a route that only looks."""
+
+
 def in_person(request: Request) -> Visit:
     """Whose own affairs these are. Raises ``Problem`` for a program."""
     visit: Visit = request.state.visit

@@ -295,6 +295,42 @@ async def test_whom_a_proxy_brings_sees_what_the_settings_give_him(tmp_path: Pat
             assert (await client.get("/api/v1/me")).json()["accounts"] == (None if "*" in seen else seen)
 
 
+async def test_the_audit_has_what_was_done_and_not_each_look(tmp_path: Path) -> None:
+    async with office(tmp_path) as rooms, rooms.browser() as client:
+        await sign_in(client)
+        token = csrf((await client.get("/me")).text)
+        before = len(await rooms.audit())
+        form = {"csrf": token, "account": "test_user", "originator": "My Bank", "to": "79101234567", "text": "Да"}
+        for path, more in (
+            ("/compose/count", {}),
+            ("/compose", {"do": "check"}),
+            ("/explain", {"pasted": "Subject: x\n\ny"}),
+            ("/lists/-/preview", {"pasted": "79101234567"}),
+        ):
+            answer = await client.post(path, data={**form, **more})
+            assert answer.status_code == 200, (path, answer.text)
+        headers = {"X-CSRF-Token": token}
+        assert (await client.post("/api/v1/segments", json={"text": "x"}, headers=headers)).status_code == 200
+        assert len(await rooms.audit()) == before
+        sent = await client.post("/compose", data={**form, "do": "send", "once": "1"})
+        mail = sent.headers["location"].partition("sent=")[2]
+        again = await client.post("/compose", data={**form, "do": "send", "once": "1"})
+        assert again.headers["location"] == sent.headers["location"]
+        for path in ("/queue/hold", "/queue/resume"):
+            held = await client.post(path, data={"csrf": token, "scope": "provider", "name": "main"})
+            assert held.status_code == 303
+        config = str(tmp_path / "gateway.yaml")
+        assert (await command("hold", "--all", "--config", config))[0] == 0
+        found = [(who, via, what, subject) for who, via, what, subject in await rooms.audit()][: -before or None]
+        who = found[0][0]
+        assert found == [
+            (who, "cli", "hold", "all"),
+            ("anna", "console", "resume", "provider main"),
+            ("anna", "console", "hold", "provider main"),
+            ("anna", "console", "send", mail),
+        ]
+
+
 async def test_tokens_are_for_programs(tmp_path: Path) -> None:
     async with office(tmp_path) as rooms, rooms.browser() as client:
         await rooms.people.change("vera", "root", lambda user: replace(user, role=Role.OPERATOR))

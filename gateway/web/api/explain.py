@@ -13,7 +13,7 @@ from gateway.policy.permissions import Scope, Visitor
 from gateway.service.explain import Arrival, Explained, NoListener, NoRecipient, Part
 from gateway.service.workbench import GUESSES, TooManyGuesses
 from gateway.web.console import Console
-from gateway.web.needs import Services, needs
+from gateway.web.needs import LOOKS, Services, needs
 from gateway.web.problems import Problem, problems
 from gateway.web.rendering import language
 
@@ -79,6 +79,7 @@ class ExplainedBody(BaseModel):
 
 @router.post(
     "/explain",
+    dependencies=[LOOKS],
     responses=problems(413, 429),
     openapi_extra={
         "requestBody": {

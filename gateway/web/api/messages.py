@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,7 +26,7 @@ from gateway.sms.numbers import mask, masked
 from gateway.strict import TimeZone
 from gateway.verdicts import REASONS, Refusal, Refused
 from gateway.web.api.explain import PartBody, part_body
-from gateway.web.needs import Services, needs
+from gateway.web.needs import Services, looked_only, needs
 from gateway.web.problems import Problem, problems
 
 router = APIRouter(tags=["messages"])
@@ -294,6 +294,7 @@ def _harmless(value: Any) -> Any:
 
 @router.post("/messages", status_code=202, responses=problems(429))
 async def send_message(
+    request: Request,
     console: Services,
     visitor: Sender,
     wanted: ToSend,
@@ -312,6 +313,8 @@ async def send_message(
     draft = Draft(login, wanted.from_, tuple(wanted.to), wanted.text)
     try:
         sent = await console.workbench.send_once(draft, By(Door.WEB, visitor.login), key or "")
+        if sent.again:
+            looked_only(request)
     except OtherContent:
         raise Problem(422, "This Idempotency-Key was used for another message") from None
     except Refused as refused:

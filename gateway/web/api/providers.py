@@ -127,20 +127,21 @@ async def change(
     """``hold``: it gets nothing any more until ``resume``. ``unpause``: go on before a pause is over."""
     house(visitor)
     known(console, name)
-    return Done(changed=await changed(console, name, verb, asked.why if asked else ""))
+    return Done(changed=await changed(console, visitor, name, verb, asked.why if asked else ""))
 
 
-async def changed(console: Console, name: str, verb: str, why: str) -> bool:
+async def changed(console: Console, visitor: Visitor, name: str, verb: str, why: str) -> bool:
     """Do it. Whether anything has changed."""
     match verb:
         case "hold":
-            await console.switch.hold(Of.PROVIDER, name, why)
+            await console.switch.hold(Of.PROVIDER, name, why, who=visitor.login)
             return True
         case "resume":
-            found, _ = await console.switch.resume(Of.PROVIDER, name, list(console.providers.names))
+            names = list(console.providers.names)
+            found, _ = await console.switch.resume(Of.PROVIDER, name, names, who=visitor.login)
             return found
         case _:
-            return await console.providers.unpause(name)
+            return await console.providers.unpause(name, visitor.login)
 
 
 def house(visitor: Visitor) -> None:

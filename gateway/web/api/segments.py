@@ -12,7 +12,7 @@ from gateway.service.counting import Counted
 from gateway.service.wording import explained
 from gateway.verdicts import Refused
 from gateway.web.api.explain import NoteBody, note_body
-from gateway.web.needs import Services, needs
+from gateway.web.needs import LOOKS, Services, needs
 from gateway.web.problems import Problem, problems
 
 router = APIRouter(tags=["try"])
@@ -60,7 +60,7 @@ class CountedBody(BaseModel):
     changed: list[NoteBody] = Field(description="What the account's settings have changed.")
 
 
-@router.post("/segments", responses=problems())
+@router.post("/segments", dependencies=[LOOKS], responses=problems())
 async def count_segments(
     body: TextBody, console: Services, visitor: Annotated[Visitor, needs(Scope.READ)]
 ) -> CountedBody:

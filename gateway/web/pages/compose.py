@@ -24,7 +24,7 @@ from gateway.sms import numbers as phones
 from gateway.verdicts import Refusal, Refused
 from gateway.web.api.segments import MAX_TEXT
 from gateway.web.console import Console
-from gateway.web.needs import Services, needs
+from gateway.web.needs import LOOKS, Services, looked_only, needs
 from gateway.web.problems import Problem
 from gateway.web.rendering import language, page
 from gateway.web.zones import zone_of
@@ -106,7 +106,7 @@ async def _story(console: Console, visitor: Visitor, mail: str) -> Any:
     return story
 
 
-@router.post("/compose/count")
+@router.post("/compose/count", dependencies=[LOOKS])
 async def count(
     request: Request,
     console: Services,
@@ -137,6 +137,8 @@ async def act(  # noqa: PLR0913, PLR0917  (the fields of the form)
     """``clean`` and ``latin`` change the text; ``check`` shows what would be sent; ``send`` sends, once
     for each form that was shown."""
     typed = Typed(account, originator, to, text, at)
+    if do != "send":
+        looked_only(request)
     if do == "clean":
         typed = replace(typed, text=await asyncio.to_thread(counting.cleaned, text))
     elif do == "latin":
@@ -150,6 +152,8 @@ async def act(  # noqa: PLR0913, PLR0917  (the fields of the form)
         draft = typed.draft(zone_of(request))
         if do == "send":
             done = await console.workbench.send(draft, by, once)
+            if done.again:
+                looked_only(request)
             return RedirectResponse(f"/compose?sent={done.mail_id}", 303)
         outcome = _outcome(console, visitor, await console.workbench.check(draft, by), language(request))
     except OtherContent:

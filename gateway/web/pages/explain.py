@@ -13,7 +13,7 @@ from gateway.service.explain import Arrival, Explained
 from gateway.service.story import phase_of
 from gateway.sms.numbers import split
 from gateway.web.api.explain import MAX_MAIL, explained_to
-from gateway.web.needs import Services, needs
+from gateway.web.needs import LOOKS, Services, needs
 from gateway.web.problems import Problem
 from gateway.web.rendering import language, page
 
@@ -72,7 +72,7 @@ async def download(name: str, visitor: Annotated[Visitor, needs(Scope.READ)]) ->
     return Response(examples()[name], media_type="message/rfc822", headers=headers)
 
 
-@router.post("/explain")
+@router.post("/explain", dependencies=[LOOKS])
 async def explained(  # noqa: PLR0913, PLR0917  (the fields of the form)
     request: Request,
     console: Services,

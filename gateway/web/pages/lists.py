@@ -13,7 +13,7 @@ from gateway.service.lists import EVERYBODY, STOP, Lists, Page, Put, Sheet, Unre
 from gateway.sms.numbers import parse_in
 from gateway.verdicts import Refusal, Refused
 from gateway.web.api.lists import Takes, exported, known_country
-from gateway.web.needs import Services, needs
+from gateway.web.needs import LOOKS, Services, needs
 from gateway.web.problems import Problem
 from gateway.web.rendering import language, page
 from gateway.web.tenancy import check_house, check_sees, check_stops, told
@@ -58,7 +58,7 @@ async def form(
     return _form(request, console, visitor, account, name, stop=stop)
 
 
-@router.post("/lists/-/preview")
+@router.post("/lists/-/preview", dependencies=[LOOKS])
 async def preview(
     request: Request,
     console: Services,

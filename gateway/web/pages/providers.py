@@ -65,7 +65,7 @@ async def change(
     """Hold, resume, or go on before a pause is over."""
     house(visitor)
     known(console, name)
-    await changed(console, name, verb, why)
+    await changed(console, visitor, name, verb, why)
     return RedirectResponse(f"/providers#{name}", 303)
 
 

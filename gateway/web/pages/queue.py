@@ -43,7 +43,7 @@ async def hold(
 ) -> Response:
     """Nothing of it goes out any more."""
     name = _known(console, visitor, scope, name.strip())
-    await console.switch.hold(scope, name, why.strip() or f"by {visitor.login}", refuse=bool(refuse))
+    await console.switch.hold(scope, name, why.strip() or f"by {visitor.login}", refuse=bool(refuse), who=visitor.login)
     return RedirectResponse("/queue", 303)
 
 
@@ -54,7 +54,8 @@ async def resume(
     """It goes out again."""
     if not _may(visitor, scope, name):
         raise Problem(403)
-    _, released = await console.switch.resume(scope, name, list(console.configuration().settings.providers))
+    providers = list(console.configuration().settings.providers)
+    _, released = await console.switch.resume(scope, name, providers, who=visitor.login)
     return RedirectResponse(f"/queue?changed={released}" if released else "/queue", 303)
 
 
