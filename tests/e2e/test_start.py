@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gateway.service.opening import open_store
 from gateway.settings.load import load
-from tests.process import command, free_port
+from tests.process import ENVIRONMENT, command, free_port
 from tests.running import template, write_config
 
 SITES = {"fastapi", "starlette", "uvicorn", "jinja2", "babel", "authlib"}
@@ -52,6 +54,52 @@ async def test_a_verb_imports_nothing_heavy_that_it_does_not_need(tmp_path: Path
     imported = {line.rpartition("|")[2].strip() for line in err.splitlines() if line.startswith("import time:")}
     assert "gateway.cli.app" in imported
     assert imported & HEAVY == NEEDED[verb]
+
+
+FORKED = """
+import asyncio, sys
+from pathlib import Path
+from gateway.daemon import Daemon
+from gateway.daemon.ahead import import_ahead
+from gateway.service.opening import open_store
+from gateway.settings.load import load
+
+configuration = load(Path(sys.argv[1]))
+
+async def prepare():
+    await (await open_store(configuration, exclusive=False)).close()
+
+async def run():
+    daemon = Daemon(configuration)
+    await daemon.start()
+    await daemon.stop()
+
+asyncio.run(prepare())
+import_ahead(configuration)
+before = set(sys.modules)
+asyncio.run(run())
+print("imported after:", *(set(sys.modules) - before))
+"""
+
+
+def test_what_a_worker_needs_is_imported_before_the_fork(tmp_path: Path) -> None:
+    sites = {name: {"bind": f"127.0.0.1:{free_port()}"} for name in ("console", "metrics")}
+    away = {"driver": "targetsms", "url": "http://127.0.0.1:1/", "user": "corp", "password": "secret"}
+    file = write_config(tmp_path, {"providers": {"main": away}, **sites})
+    ran = subprocess.run(
+        [sys.executable, "-c", FORKED, file], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=True, timeout=60
+    )
+    _, _, after = ran.stdout.rpartition("imported after:")
+    assert not {name for name in after.split() if name.partition(".")[0] in HEAVY - {"uvicorn"} | {"gateway", "h11"}}
+
+
+async def test_health_asks_though_the_rest_of_the_file_is_wrong(tmp_path: Path) -> None:
+    bind = f"127.0.0.1:{free_port()}"
+    file = write_config(tmp_path, {"metrics": {"bind": bind}, "routes": "none"})
+    code, out, _ = await command("health", "--config", str(file))
+    assert (code, f"no answer at {bind}" in out) == (1, True)
+    code, _, err = await command("health", "--config", str(write_config(tmp_path, {"metrics": {"bind": "nowhere"}})))
+    assert (code, "metrics.bind" in err) == (78, True)
 
 
 async def test_a_verb_that_is_misspelt_is_named() -> None:
