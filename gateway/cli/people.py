@@ -15,7 +15,7 @@ from rich.table import Table
 
 from gateway.cli.common import ConfigOption, JsonOption, clock, configuration, operator, print_json, store_of
 from gateway.cli.screen import console
-from gateway.policy.people import MAX_PASSWORD, MIN_PASSWORD, User
+from gateway.policy.people import MAX_PASSWORD, MIN_PASSWORD, User, seen_accounts
 from gateway.policy.permissions import Role
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def add_user(
     as_json: JsonOption = False,
 ) -> None:
     """Add a user. Without a password a link is printed, for him to choose one: it can be used once, within 3 days."""
-    user = User(login, role, texts, frozenset(account) if account else None)
+    user = User(login, role, texts, seen_accounts(account) if account else None)
 
     async def added() -> tuple[User, str | None]:
         async with _people(config) as people:
@@ -135,6 +135,36 @@ def add_user(
         print_json({**_user(added_user), "link": link})
     else:
         typer.echo(link or f"{added_user.login}: added")
+
+
+@app.command("set")
+def set_user(
+    login: Login,
+    role: Annotated[Role | None, typer.Option(help="What he may.")] = None,
+    texts: Annotated[
+        bool | None, typer.Option("--texts/--no-texts", help="Whether he may read what people wrote.")
+    ] = None,
+    account: Annotated[
+        list[str] | None, typer.Option("--account", help="Only what belongs to this one; may be repeated; *: all.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Change what a user may. What is not given stays as it is."""
+
+    def changed(user: User) -> User:
+        return replace(
+            user,
+            role=role or user.role,
+            texts=user.texts if texts is None else texts,
+            accounts=seen_accounts(account) if account else user.accounts,
+        )
+
+    async def settled() -> None:
+        async with _people(config) as people:
+            await people.change(await _existing(people, login), operator(), changed)
+
+    _run(settled())
+    typer.echo(f"{login}: changed")
 
 
 @app.command("link")

@@ -58,6 +58,11 @@ def test_users_by_the_command_line(tmp_path: Path, quick: None) -> None:
         ("anna", "admin", None),
         ("shop", "viewer", ["test_user"]),
     ]
+    assert told("user", "set", "shop", "--role", "operator", "--account", "*", "--no-texts") == (0, "shop: changed")
+    changed = listed("user")[1]
+    assert (changed["role"], changed["accounts"], changed["texts"]) == ("operator", None, False)
+    assert told("user", "set", "anna", "--role", "viewer")[0] == 1  # the last admin
+    assert told("user", "set", "nobody", "--texts")[0] == 67
     assert told("user", "disable", "ANNA") == (1, "he is the last admin: make another one first")
     assert told("user", "remove", "anna")[0] == 1
     assert told("user", "disable", "shop") == (0, "shop: disabled")
@@ -82,6 +87,7 @@ def test_users_by_the_command_line(tmp_path: Path, quick: None) -> None:
         "token.revoke",
         "token.create",
         "user.password",
+        "user.change",
         "user.change",
         "user.change",
         "user.add",
