@@ -287,12 +287,9 @@ async def test_a_proxy_in_front_may_say_who_it_is_and_nobody_else(tmp_path: Path
 
 
 async def test_whom_a_proxy_brings_sees_what_the_settings_give_him(tmp_path: Path) -> None:
-    for seen in ([], ["test_user"], ["*"]):
-        folder = tmp_path / f"{len(seen)}{'*' in seen}"
-        folder.mkdir()
-        changes = house(proxy={"networks": ["127.0.0.1"], "new_users": "viewer", "accounts": seen})
-        async with office(folder, changes) as rooms, rooms.browser(**{"X-Remote-User": "dima"}) as client:
-            assert (await client.get("/api/v1/me")).json()["accounts"] == (None if "*" in seen else seen)
+    changes = house(proxy={"networks": ["127.0.0.1"], "new_users": "viewer", "accounts": ["test_user"]})
+    async with office(tmp_path, changes) as rooms, rooms.browser(**{"X-Remote-User": "dima"}) as client:
+        assert (await client.get("/api/v1/me")).json()["accounts"] == ["test_user"]
 
 
 async def test_the_audit_has_what_was_done_and_not_each_look(tmp_path: Path) -> None:
