@@ -27,10 +27,13 @@ class Worker:
         self._slots = max_in_flight
         self._wake = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
+        self._has_more = False
+        """Something is due, most likely: nobody need look."""
         self._stopping = False
 
     def wake(self) -> None:
         """There is new work."""
+        self._has_more = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -47,11 +50,15 @@ class Worker:
             await asyncio.sleep(GATHER_S)
         self._wake.clear()
         free = self._slots - len(self._calls)
-        due_s = await self._dispatch.next_due() if free else None
+        due_s = None
+        if free:
+            due_s = 0.0 if self._has_more else await self._dispatch.next_due()
         if due_s == 0.0:
+            self._has_more = False
             groups = await self._dispatch.claim(free)
             for group in groups:
                 self._start(group)
+            self._has_more = self._has_more or sum(map(len, groups)) == free
             if groups:
                 return
             due_s = None

@@ -120,9 +120,9 @@ def segment(text: str, national: Sequence[str] = ()) -> Segmentation:
     ``national`` names tables (keys of ``NATIONAL``) that the provider and the handsets know: the way that takes the
     fewest parts is chosen.
     """
-    culprits = "".join(dict.fromkeys(char for char in text if char not in _GSM))
-    if not culprits:
-        return _segmented(text, Alphabet.GSM7, [_GSM[char] for char in text], culprits)
+    if fits_gsm(text):
+        return _segmented(text, Alphabet.GSM7, [_GSM[char] for char in text], "")
+    culprits = "".join(char for char in dict.fromkeys(text) if char not in _GSM)
     ucs2 = _segmented(text, Alphabet.UCS2, [1 if char <= "\uffff" else 2 for char in text], culprits)
     ways = [_segmented(text, Alphabet.GSM7, costs, culprits, tables) for tables, costs in _national(text, national)]
     return min([*ways, ucs2], key=lambda way: (len(way.segments), way.units))
@@ -166,4 +166,4 @@ def alphabet(text: str) -> Alphabet:
 
 def fits_gsm(text: str) -> bool:
     """Whether the default 7-bit alphabet has all of it."""
-    return all(char in _GSM for char in text)
+    return _GSM.keys() >= set(text)

@@ -61,17 +61,12 @@ class Budget:
         """What has been used, until the commit by nobody else. Sorted, or two batches would wait for each other."""
         if not keys:
             return {}
-        query = (
-            select(usage)
-            .where(usage.c.account.in_({a for a, _ in keys}), usage.c.period.in_({p for _, p in keys}))
-            .order_by(usage.c.account, usage.c.period)
-            .with_for_update()
-        )
-        found = {(row.account, row.period): row.jobs for row in self._connection.execute(query)}
+        wanted = {"accounts": list({account for account, _ in keys}), "periods": list({period for _, period in keys})}
+        found = {(row.account, row.period): row.jobs for row in self._connection.execute(_LOCKED, wanted)}
         if missing := sorted(keys - found.keys()):
             rows = [{"account": account, "period": period, "jobs": 0} for account, period in missing]
             self._connection.execute(insert_missing(self._connection, usage), rows)
-            found = {(row.account, row.period): row.jobs for row in self._connection.execute(query)}
+            found = {(row.account, row.period): row.jobs for row in self._connection.execute(_LOCKED, wanted)}
         return found
 
     def spend(self, accepted: Accepted | None, spared: Sequence[Job] = ()) -> Refusal | None:
@@ -143,6 +138,15 @@ class Budget:
             holds.begin(self._connection, Hold(Scope.ACCOUNT, account, now, self._on_hold[account]))
 
 
+_LOCKED = (
+    select(usage)
+    .where(
+        usage.c.account.in_(bindparam("accounts", expanding=True)),
+        usage.c.period.in_(bindparam("periods", expanding=True)),
+    )
+    .order_by(usage.c.account, usage.c.period)
+    .with_for_update()
+)
 _COUNT = (
     update(usage)
     .where(usage.c.account == bindparam("who"), usage.c.period == bindparam("when"))

@@ -105,12 +105,13 @@ def _take(
         ],
     )
     connection.execute(
-        insert(attempts),
+        _ATTEMPTS,
         [{"job_id": a.job.id, "number": a.number, "provider": terms.name, "started_at": now} for a in claimed],
     )
     return claimed
 
 
+_ATTEMPTS = insert(attempts)
 _CLAIM = (
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
@@ -184,12 +185,8 @@ def _outside_window(
     if window is None or not fresh:
         return list(rows)
     busy_until: dict[bytes, dict[str, float]] = {row.fingerprint: {} for row in rows}
-    recent = select(jobs.c.id, jobs.c.fingerprint, jobs.c.sent_at).where(
-        jobs.c.fingerprint.in_({row.fingerprint for row in fresh}),
-        jobs.c.provider == terms.name,
-        jobs.c.sent_at > now - window,
-    )
-    for job_id, fingerprint, sent_at in connection.execute(recent):
+    wanted = {"fingerprints": [*{row.fingerprint for row in fresh}], "provider": terms.name, "since": now - window}
+    for job_id, fingerprint, sent_at in connection.execute(_RECENT, wanted):
         busy_until[fingerprint][job_id] = min(sent_at, now) + window  # the clock may have been set back
     passed: list[Row[Any]] = []
     waiting: list[tuple[Row[Any], dict[str, float]]] = []
@@ -211,6 +208,13 @@ def _outside_window(
         put_off.append((row, until))
     _put_off(connection, terms.name, put_off, now)
     return passed
+
+
+_RECENT = select(jobs.c.id, jobs.c.fingerprint, jobs.c.sent_at).where(
+    jobs.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
+    jobs.c.provider == bindparam("provider"),
+    jobs.c.sent_at > bindparam("since"),
+)
 
 
 def _put_off(connection: Connection, provider: str, waiting: Sequence[tuple[Row[Any], float]], now: float) -> None:

@@ -79,7 +79,7 @@ def is_full(error: Exception) -> bool:
     return code == sqlite3.SQLITE_FULL or getattr(original, "sqlstate", None) == "53100"
 
 
-def cause(error: Exception) -> str:
+def cause(error: BaseException) -> str:
     """What the database said, without the statement and its values: they hold texts and numbers."""
     original = getattr(error, "orig", None) or error
     return f"{type(original).__name__}: {original}".splitlines()[0]

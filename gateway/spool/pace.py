@@ -4,35 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, or_, select, update
 
 from gateway.spool.engine import insert_missing
 from gateway.spool.holds import Scope
 from gateway.spool.schema import holds, providers
 
-_LOCKED = select(
-    providers,
-    # Of the kill switch, without a statement of its own: whether nothing of it may go out, whether of some account.
-    exists()
-    .where(
-        or_(
-            holds.c.scope == Scope.ALL.value,
-            and_(holds.c.scope == Scope.PROVIDER.value, holds.c.name == providers.c.name),
+_LOCKED = (
+    select(
+        providers,
+        # Of the kill switch, without a statement of its own: whether nothing of it may go out, whether of some account.
+        exists()
+        .where(
+            or_(
+                holds.c.scope == Scope.ALL.value,
+                and_(holds.c.scope == Scope.PROVIDER.value, holds.c.name == providers.c.name),
+            )
         )
+        .label("on_hold"),
+        exists().where(holds.c.scope == Scope.ACCOUNT.value).label("accounts_on_hold"),
     )
-    .label("on_hold"),
-    exists().where(holds.c.scope == Scope.ACCOUNT.value).label("accounts_on_hold"),
-).with_for_update(of=providers)
+    .where(providers.c.name == bindparam("provider"))
+    .with_for_update(of=providers)
+)
 
 
 def locked(connection: Connection, name: str) -> Row[Any]:
     """The provider's row, locked: its jobs are claimed by one process at a time, which makes the rate exact
     and lets each claim see the requests that were made just before."""
-    query = _LOCKED.where(providers.c.name == name)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_LOCKED, {"provider": name}).one_or_none()
     if row is None:
         connection.execute(insert_missing(connection, providers), {"name": name, "next_free_at": 0.0})
-        row = connection.execute(query).one()
+        row = connection.execute(_LOCKED, {"provider": name}).one()
     return row
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from gateway.spool.schema import processes
 
@@ -37,8 +37,10 @@ def beat(connection: Connection, me: Process) -> None:
 
 def is_known(connection: Connection, process_id: str) -> bool:
     """Whether it has not been given up; nobody gives it up before the end of this transaction."""
-    query = select(processes.c.id).where(processes.c.id == process_id).with_for_update(read=True)
-    return connection.execute(query).one_or_none() is not None
+    return connection.execute(_KNOWN, {"process": process_id}).one_or_none() is not None
+
+
+_KNOWN = select(processes.c.id).where(processes.c.id == bindparam("process")).with_for_update(read=True)
 
 
 def listed(connection: Connection) -> list[Process]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from gateway.lifecycle import State
 from gateway.model import Accepted, Channel, Dropped, Envelope, Job, Note
@@ -83,14 +83,14 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
             stored.append(item)
     budget.record(items[0].envelope.received_at)
     if again:
-        connection.execute(insert(trail), again)
+        connection.execute(_TRAIL, again)
     if stored:
-        connection.execute(insert(mails), [_mail_row(item) for item in stored])
+        connection.execute(_MAILS, [_mail_row(item) for item in stored])
         if rows := [row for item in stored for row in _job_rows(item, budget.held(item.accepted), storms.gathered)]:
             for start in range(0, len(rows), _AT_ONCE):
-                connection.execute(insert(jobs), rows[start : start + _AT_ONCE])
+                connection.execute(_JOBS, rows[start : start + _AT_ONCE])
         story = [trail_row(i.envelope.queue_id, None, i.envelope.received_at, _notes(i, budget)) for i in stored]
-        connection.execute(insert(trail), story)
+        connection.execute(_TRAIL, story)
         if rows := [row for item in stored for row in _outbox_rows(item)]:
             connection.execute(insert(outbox), rows)
         storms.record()
@@ -99,9 +99,17 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
     return results
 
 
+# Made once: to make a statement takes SQLAlchemy longer than to run it.
+_MAILS, _JOBS, _TRAIL = insert(mails), insert(jobs), insert(trail)
+_KNOWN = select(mails.c.dedup_key, mails.c.id, mails.c.received_at).where(
+    mails.c.dedup_key.in_(bindparam("keys", expanding=True))
+)
+_GIVE_UP = update(mails).where(mails.c.id.in_(bindparam("ids", expanding=True))).values(dedup_key=None)
+
+
 def confirm(connection: Connection, queue_ids: Sequence[str]) -> list[None]:
     """The clients have read their 250: whatever equal comes from now on is meant."""
-    connection.execute(update(mails).where(mails.c.id.in_(queue_ids)).values(dedup_key=None))
+    connection.execute(_GIVE_UP, {"ids": queue_ids})
     return [None] * len(queue_ids)
 
 
@@ -110,11 +118,9 @@ def _known(connection: Connection, items: Sequence[StoredMail]) -> dict[bytes, s
     since = {item.dedup_key: item.envelope.received_at - item.repeat_window_s for item in items if item.dedup_key}
     if not since:
         return {}
-    found = connection.execute(
-        select(mails.c.dedup_key, mails.c.id, mails.c.received_at).where(mails.c.dedup_key.in_(list(since)))
-    ).all()
+    found = connection.execute(_KNOWN, {"keys": list(since)}).all()
     if old := [row.id for row in found if row.received_at <= since[row.dedup_key]]:
-        connection.execute(update(mails).where(mails.c.id.in_(old)).values(dedup_key=None))
+        connection.execute(_GIVE_UP, {"ids": old})
     return {row.dedup_key: row.id for row in found if row.received_at > since[row.dedup_key]}
 
 

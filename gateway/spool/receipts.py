@@ -58,9 +58,7 @@ def apply_early(connection: Connection, ids: Collection[tuple[str, str]], now: f
     """The answers have come that name these ids: receipts that were here before them have their jobs now."""
     if not ids:
         return
-    rows = connection.execute(
-        select(receipts).where(receipts.c.provider_id.in_([i for _, i in ids])).order_by(receipts.c.id)
-    ).all()
+    rows = connection.execute(_EARLY, {"ids": [i for _, i in ids]}).all()
     mine = [row for row in rows if (row.provider, row.provider_id) in ids]
     if mine:
         connection.execute(delete(receipts).where(receipts.c.id.in_([row.id for row in mine])))
@@ -71,6 +69,9 @@ def apply_early(connection: Connection, ids: Collection[tuple[str, str]], now: f
             for row in mine
         ]
         _apply(connection, items, _known(connection, {(row.provider, row.provider_id) for row in mine}))
+
+
+_EARLY = select(receipts).where(receipts.c.provider_id.in_(bindparam("ids", expanding=True))).order_by(receipts.c.id)
 
 
 def forget_early(connection: Connection, before: float) -> int:

@@ -46,15 +46,7 @@ class Settlement:
 
 def settle(connection: Connection, items: Sequence[Settlement]) -> list[bool]:
     """Record outcomes. False: somebody else has claimed or changed the job since; nothing was written for it."""
-    current = {
-        row.id: row
-        for row in connection.execute(
-            select(jobs.c.id, jobs.c.state, jobs.c.fence)
-            .where(jobs.c.id.in_([item.attempt.job.id for item in items]))
-            .order_by(jobs.c.id)
-            .with_for_update()
-        )
-    }
+    current = {row.id: row for row in connection.execute(_CURRENT, {"ids": [item.attempt.job.id for item in items]})}
     results: list[bool] = []
     won: list[Settlement] = []
     for item in items:
@@ -68,7 +60,7 @@ def settle(connection: Connection, items: Sequence[Settlement]) -> list[bool]:
         connection.execute(_SETTLE, [_settled(item) for item in won])
         connection.execute(FINISH, [_finished(item) for item in won])
         if rows := [trail_row(i.attempt.job.mail_id, i.attempt.job.id, i.at, i.notes) for i in won if i.notes]:
-            connection.execute(insert(trail), rows)
+            connection.execute(_TRAIL, rows)
         _keep_parts(connection, won)
         if tell := [item.attempt.job.mail_id for item in won if item.notify]:
             ask_for_reports(connection, tell, won[0].at)
@@ -108,6 +100,13 @@ def _told(item: Settlement) -> hooks.News:
     )
 
 
+_TRAIL = insert(trail)
+_CURRENT = (
+    select(jobs.c.id, jobs.c.state, jobs.c.fence)
+    .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(jobs.c.id)
+    .with_for_update()
+)
 _SETTLE = (
     update(jobs)
     .where(jobs.c.id == bindparam("job"))

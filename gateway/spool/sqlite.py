@@ -1,6 +1,6 @@
 """The embedded engine: one thread writes, one reads, and each commit is on the disk when it returns.
 
-A whole batch of statements costs one hop to the thread and one fsync.
+All writes that wait at one moment cost one hop to the thread and one fsync.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, NoReturn, TypeVar
+from typing import IO, Any, TypeVar
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -28,6 +29,9 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 RESERVE = 4 * 1024 * 1024
+TOGETHER_S = 0.01
+"""What has taken so long is committed, and what still waits comes into the next transaction: nobody waits for others'
+work much longer than alone."""
 _BROKEN = frozenset(
     {
         sqlite3.SQLITE_CORRUPT,
@@ -58,6 +62,8 @@ class SqliteDatabase:
             True: ThreadPoolExecutor(1, thread_name_prefix="spool-write"),
             False: ThreadPoolExecutor(1, thread_name_prefix="spool-read"),
         }
+        self._waiting: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = []
+        self._writing: asyncio.Task[None] | None = None
 
     async def open(self, *, exclusive: bool) -> None:
         """Make the file. ``exclusive`` claims it until ``close``; raises ``StoreInUse``, ``OSError``.
@@ -71,16 +77,61 @@ class SqliteDatabase:
         self.path.touch(mode=0o600)
 
     async def write(self, transaction: Callable[[Connection], T]) -> T:
-        """On the writing thread; returns after the fsync."""
-        return await self._run(True, transaction)
+        """On the writing thread, with what else waits; returns after the fsync. A caller that is cancelled does not
+        cancel the write."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((transaction, future))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        return await future
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            group = [transaction for transaction, _ in self._waiting]
+            done = await loop.run_in_executor(self._threads[True], self._together, group)
+            answered, self._waiting = self._waiting[: len(done)], self._waiting[len(done) :]
+            for (_, future), result in zip(answered, done, strict=True):
+                if not future.done():
+                    result(future)
+            await asyncio.sleep(0)  # who has been answered may have more to write
+
+    def _together(self, group: Sequence[Callable[[Connection], Any]]) -> list[_Result]:
+        """Some of the group, at least the first, in one transaction. What one of them raises is its own."""
+        results: list[_Result] = []
+
+        def run(connection: Connection) -> None:
+            began = time.monotonic()
+            for transaction in group:
+                results.append(self._alone(connection, transaction))
+                if time.monotonic() - began > TOGETHER_S:
+                    return
+
+        try:
+            if len(group) == 1:
+                return [_answer(self.run_now(group[0]))]
+            self.run_now(run)
+        except BaseException as error:  # of the database: it is everybody's
+            return [_failure(error)] * (len(results) or len(group))
+        return results
+
+    def _alone(self, connection: Connection, transaction: Callable[[Connection], Any]) -> _Result:
+        """In the transaction of others: what fails is undone, and its neighbours stay."""
+        connection.exec_driver_sql("SAVEPOINT one")
+        try:
+            result = _answer(transaction(connection))
+        except BaseException as error:
+            self._look_at(error)
+            if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+                raise  # a full disk undoes all of it
+            connection.exec_driver_sql("ROLLBACK TO one")
+            result = _failure(error)
+        connection.exec_driver_sql("RELEASE one")
+        return result
 
     async def read(self, transaction: Callable[[Connection], T]) -> T:
         """On the reading thread."""
-        return await self._run(False, transaction)
-
-    async def _run(self, write: bool, transaction: Callable[[Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads[write], self.run_now, transaction, write)
+        return await asyncio.get_running_loop().run_in_executor(self._threads[False], self.run_now, transaction, False)
 
     def run_now(self, transaction: Callable[[Connection], T], write: bool = True) -> T:
         """The same in the calling thread."""
@@ -88,9 +139,14 @@ class SqliteDatabase:
             with self._engines[write].begin() as connection:
                 return transaction(connection)
         except DatabaseError as error:
-            if getattr(error.orig, "sqlite_errorcode", None) in _BROKEN:
-                _die(self.path, error)
+            self._look_at(error)
             raise
+
+    def _look_at(self, error: BaseException) -> None:
+        """Ends the process where the disk fails: whoever starts next reads what is really on it, as after a crash."""
+        if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) in _BROKEN:
+            log.critical("store.broken", path=str(self.path), why=cause(error), alert=True)
+            os._exit(os.EX_IOERR)
 
     @property
     def inode(self) -> int:
@@ -130,6 +186,8 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Finish what is queued and release the file."""
+        if self._writing is not None:
+            await self._writing
         for thread in self._threads.values():
             thread.shutdown()
         for engine in self._engines.values():
@@ -139,10 +197,15 @@ class SqliteDatabase:
             self._lock_file = None
 
 
-def _die(path: Path, error: DatabaseError) -> NoReturn:
-    """As in a crash: whoever starts next reads what is really on the disk."""
-    log.critical("store.broken", path=str(path), why=cause(error), alert=True)
-    os._exit(os.EX_IOERR)
+_Result = Callable[["asyncio.Future[Any]"], None]
+
+
+def _answer(value: Any) -> _Result:
+    return lambda future: future.set_result(value)
+
+
+def _failure(error: BaseException) -> _Result:
+    return lambda future: future.set_exception(error)
 
 
 def lock(path: Path) -> IO[str]:

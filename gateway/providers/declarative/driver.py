@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -30,10 +30,10 @@ from gateway.providers.declarative.callbacks import Callbacks
 from gateway.providers.declarative.description import Call, Description, ErrorRow, Signs
 from gateway.providers.declarative.paths import MAX_AMOUNT, MAX_ID, MAX_TEXT, first, parse, texts
 from gateway.providers.declarative.settings import HttpSettings
-from gateway.providers.declarative.template import fill
+from gateway.providers.declarative.template import fill, names, prepare
 from gateway.providers.web_answers import hidden, unreadable
 from gateway.sms.numbers import mask
-from gateway.sms.segments import Alphabet, segment
+from gateway.sms.segments import Alphabet, alphabet
 from gateway.verdicts import (
     PROVIDER_CLOSED,
     PROVIDER_NUMBER,
@@ -70,6 +70,7 @@ class Declarative:
         self._described = described = settings.description
         self.traits = _traits(described)
         self._wire = _Wire(settings, callback_url)
+        self._send = self._wire.prepared(described.send)
         if described.status:
             asked = _Status(described, self._wire)
             self.status, self.read_status = asked.ask, asked.read
@@ -81,7 +82,7 @@ class Declarative:
 
     def submit(self, attempts: Sequence[Attempt]) -> Request:
         """One destination a request."""
-        return self._wire.request(self._described.send, self._words(attempts[0]))
+        return self._send(self._words(attempts[0]))
 
     def read_submit(self, attempts: Sequence[Attempt], response: Response) -> list[Outcome]:
         """Success first, then the rows of errors, then what the web server may have meant."""
@@ -112,7 +113,7 @@ class Declarative:
 
     def _words(self, attempt: Attempt) -> dict[str, str]:
         job, described = attempt.job, self._described
-        is_gsm = segment(job.text).alphabet is Alphabet.GSM7
+        is_gsm = alphabet(job.text) is Alphabet.GSM7
         bits = described.key.bits if described.key else None
         return {
             "destination": _number(job.destination, described.number),
@@ -217,25 +218,28 @@ class _Wire:
         self._headers = _authorization(described, settings.user, password)
         self._secrets = _forms(settings.user, password, settings.callback_token)
 
-    def request(self, call: Call, words: Mapping[str, str]) -> Request:
-        """The call with its templates filled."""
-        words = {**self._account, **words}
-        path = fill(call.path, {key: quote(word, safe="", errors="replace") for key, word in words.items()}) or ""
-        url, headers, body = self._url + path, {**self._headers}, b""
-        query = fill(call.query, words)
-        if query:
-            url += ("&" if "?" in url else "?") + _encoded(query)
-        if call.form is not None:
-            headers["Content-Type"], body = (
-                "application/x-www-form-urlencoded",
-                _encoded(fill(call.form, words)).encode(),
-            )
-        if call.tree is not None:
-            headers["Content-Type"] = "application/json"
-            body = json.dumps(fill(call.tree, words)).encode()
-        headers |= fill(call.headers, words) or {}
+    def prepared(self, call: Call) -> Callable[[Mapping[str, str]], Request]:
+        """What makes the call's requests, given the words for its templates."""
+        path, query, form, tree, more = map(prepare, (call.path, call.query, call.form, call.tree, call.headers))
+        in_path = {name for name, _ in names(call.path)}
         method = call.method or ("GET" if call.form is None and call.tree is None else "POST")
-        return Request(method, url, headers, body, self._secrets)
+
+        def request(words: Mapping[str, str]) -> Request:
+            words = {**self._account, **words}
+            url = self._url + (path({name: quote(words[name], safe="", errors="replace") for name in in_path}) or "")
+            headers, body = {**self._headers}, b""
+            if asked := query(words):
+                url += ("&" if "?" in url else "?") + _encoded(asked)
+            if call.form is not None:
+                headers["Content-Type"] = "application/x-www-form-urlencoded"
+                body = _encoded(form(words)).encode()
+            if call.tree is not None:
+                headers["Content-Type"] = "application/json"
+                body = json.dumps(tree(words)).encode()
+            headers |= more(words) or {}
+            return Request(method, url, headers, body, self._secrets)
+
+        return request
 
     def shown(self, words: str, attempt: Attempt | None = None) -> str:
         """The provider's words, short and on one line, without what they may repeat of the request."""
@@ -255,11 +259,11 @@ class _Status:
     def __init__(self, described: Description, wire: _Wire) -> None:
         self._described, self._wire = described, wire
         self._states = {word.casefold(): State(state) for word, state in described.states.items()}
+        assert described.status is not None
+        self._request = wire.prepared(described.status)
 
     def ask(self, provider_id: str, destination: str) -> Request:
-        assert self._described.status is not None
-        words = {"id": provider_id, "destination": _number(destination, self._described.number)}
-        return self._wire.request(self._described.status, words)
+        return self._request({"id": provider_id, "destination": _number(destination, self._described.number)})
 
     def read(self, provider_id: str, response: Response) -> Receipt:
         call, answer = self._described.status, Answer(self._described, response)
@@ -274,10 +278,11 @@ class _Status:
 class _Balance:
     def __init__(self, described: Description, wire: _Wire) -> None:
         self._described, self._wire = described, wire
+        assert described.balance is not None
+        self._request = wire.prepared(described.balance)
 
     def ask(self) -> Request:
-        assert self._described.balance is not None
-        return self._wire.request(self._described.balance, {})
+        return self._request({})
 
     def read(self, response: Response) -> Balance:
         call, answer = self._described.balance, Answer(self._described, response)

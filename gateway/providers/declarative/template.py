@@ -40,39 +40,76 @@ def names(tree: Any) -> Iterator[tuple[str, str]]:
             yield from names(inner)
 
 
-def fill(tree: Any, words: Mapping[str, str]) -> Any:
+Words = Mapping[str, str]
+
+
+def fill(tree: Any, words: Words) -> Any:
     """The tree with the words in their places, without what is left out; None where that is all of it.
 
     A string that is one placeholder and no more keeps its type in JSON: ``{destination:number}`` is a number, and so
     is ``{5}``; ``{true}`` and ``{false}`` are themselves.
     """
-    value, given = _fill(tree, words)
-    return None if given == {False} else value
+    return prepare(tree)(words)
 
 
-def _fill(tree: Any, words: Mapping[str, str]) -> tuple[Any, set[bool]]:
+def prepare(tree: Any) -> Callable[[Words], Any]:
+    """``fill`` for a tree that is filled again and again."""
+    filler = _prepared(tree)
+
+    def filled(words: Words) -> Any:
+        value, given = filler(words)
+        return None if given == {False} else value
+
+    return filled
+
+
+_Filler = Callable[[Words], tuple[Any, set[bool]]]
+"""The value, and whether its words, and those of its parts, were given."""
+
+
+def _prepared(tree: Any) -> _Filler:
     if isinstance(tree, str):
-        needed = [words[name] for name, _ in names(tree)]
-        return _fill_text(tree, words), {all(needed)} if needed else set()
+        return _prepared_text(tree)
     if not isinstance(tree, Mapping | list | tuple):
-        return tree, set()
-    rows = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
-    filled = [(key, *_fill(inner, words)) for key, inner in rows]
-    kept = {key: value for key, value, given in filled if given != {False}}
-    told: set[bool] = set().union(*(given for _, _, given in filled))
-    return (kept if isinstance(tree, Mapping) else list(kept.values())), told
+        return lambda words: (tree, set())
+    is_mapping = isinstance(tree, Mapping)
+    inner = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
+    rows = [(key, _prepared(one)) for key, one in inner]
+
+    def filled(words: Words) -> tuple[Any, set[bool]]:
+        kept: dict[Any, Any] = {}
+        told: set[bool] = set()
+        for key, filler in rows:
+            value, given = filler(words)
+            told |= given
+            if given != {False}:
+                kept[key] = value
+        return (kept if is_mapping else list(kept.values())), told
+
+    return filled
 
 
-def _fill_text(text: str, words: Mapping[str, str]) -> Any:
+def _prepared_text(text: str) -> _Filler:
+    needed = [name for name, _ in names(text)]
     whole = _HOLE.fullmatch(text)
     if whole is not None and whole[1] in _CONSTANTS:
-        return _CONSTANTS[whole[1]]
-    filled = _HOLE.sub(lambda hole: _word(hole, words), text)
+        constant = _CONSTANTS[whole[1]]
+        return lambda words: (constant, set())
     is_number = whole is not None and (whole[2] == "number" or whole[1].isdigit())
-    return int(filled) if is_number and filled.isdecimal() and len(filled) <= 20 else filled
+
+    def filled(words: Words) -> tuple[Any, set[bool]]:
+        value: Any = _HOLE.sub(lambda hole: _word(hole, words), text)
+        if is_number and value.isdecimal() and len(value) <= 20:
+            value = int(value)
+        return value, {all(words[name] for name in needed)} if needed else set()
+
+    if whole is not None and whole[2] is None and not is_number:  # most are so
+        name = whole[1]
+        return lambda words: (words[name], {bool(words[name])})
+    return filled
 
 
-def _word(hole: re.Match[str], words: Mapping[str, str]) -> str:
+def _word(hole: re.Match[str], words: Words) -> str:
     if _is_constant(hole[1]):
         return hole[1]
     word = words[hole[1]]
