@@ -21,6 +21,7 @@ from gateway.sms.numbers import mask
 from gateway.spool import holds
 from gateway.spool.engine import insert_missing
 from gateway.spool.holds import Hold, Scope
+from gateway.spool.prepared import Many
 from gateway.spool.schema import number_usage, usage
 from gateway.verdicts import QUOTA_DAY, QUOTA_HOUR, QUOTA_NUMBER, QUOTA_RANGE, QUOTA_SEGMENTS, Reason, Refusal
 
@@ -132,7 +133,7 @@ class Budget:
             if count != self._before[account, period]
         ]
         if changed:
-            self._connection.execute(_COUNT, changed)
+            _COUNT(self._connection, changed)
         self._numbers.record()
         for account in self._bursting:
             holds.begin(self._connection, Hold(Scope.ACCOUNT, account, now, self._on_hold[account]))
@@ -147,7 +148,7 @@ _LOCKED = (
     .order_by(usage.c.account, usage.c.period)
     .with_for_update()
 )
-_COUNT = (
+_COUNT = Many(
     update(usage)
     .where(usage.c.account == bindparam("who"), usage.c.period == bindparam("when"))
     .values(jobs=bindparam("new"))

@@ -16,6 +16,7 @@ from gateway.lifecycle import Event, State, sources
 from gateway.model import Attempt, Channel, Job, Note, Tell
 from gateway.policy.routing import Hours
 from gateway.spool import holds, pace
+from gateway.spool.prepared import Many
 from gateway.spool.processes import is_known
 from gateway.spool.schema import attempts, jobs, trail
 from gateway.spool.trail import trail_row
@@ -89,8 +90,8 @@ def _take(
     if not rows:
         return []
     claimed = [_attempt(row, terms, who, now) for row in rows]
-    connection.execute(
-        _CLAIM,
+    _CLAIM(
+        connection,
         [
             {
                 "job": row.id,
@@ -104,15 +105,15 @@ def _take(
             for row, attempt in zip(rows, claimed, strict=True)
         ],
     )
-    connection.execute(
-        _ATTEMPTS,
+    _ATTEMPTS(
+        connection,
         [{"job_id": a.job.id, "number": a.number, "provider": terms.name, "started_at": now} for a in claimed],
     )
     return claimed
 
 
-_ATTEMPTS = insert(attempts)
-_CLAIM = (
+_ATTEMPTS = Many(insert(attempts))
+_CLAIM = Many(
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
     .values(

@@ -14,6 +14,7 @@ from gateway.model import Accepted, Channel, Dropped, Envelope, Job, Note
 from gateway.sms.segments import alphabet
 from gateway.spool.budget import Alert, Budget
 from gateway.spool.engine import announce
+from gateway.spool.prepared import Many
 from gateway.spool.schema import jobs, mails, outbox, trail
 from gateway.spool.storms import GATHERED, Counts
 from gateway.spool.trail import trail_row
@@ -83,14 +84,14 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
             stored.append(item)
     budget.record(items[0].envelope.received_at)
     if again:
-        connection.execute(_TRAIL, again)
+        _TRAIL(connection, again)
     if stored:
-        connection.execute(_MAILS, [_mail_row(item) for item in stored])
+        _MAILS(connection, [_mail_row(item) for item in stored])
         if rows := [row for item in stored for row in _job_rows(item, budget.held(item.accepted), storms.gathered)]:
             for start in range(0, len(rows), _AT_ONCE):
-                connection.execute(_JOBS, rows[start : start + _AT_ONCE])
+                _JOBS(connection, rows[start : start + _AT_ONCE])
         story = [trail_row(i.envelope.queue_id, None, i.envelope.received_at, _notes(i, budget)) for i in stored]
-        connection.execute(_TRAIL, story)
+        _TRAIL(connection, story)
         if rows := [row for item in stored for row in _outbox_rows(item)]:
             connection.execute(insert(outbox), rows)
         storms.record()
@@ -99,8 +100,7 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
     return results
 
 
-# Made once: to make a statement takes SQLAlchemy longer than to run it.
-_MAILS, _JOBS, _TRAIL = insert(mails), insert(jobs), insert(trail)
+_MAILS, _JOBS, _TRAIL = Many(insert(mails)), Many(insert(jobs)), Many(insert(trail))
 _KNOWN = select(mails.c.dedup_key, mails.c.id, mails.c.received_at).where(
     mails.c.dedup_key.in_(bindparam("keys", expanding=True))
 )

@@ -91,7 +91,7 @@ def hand_back(connection: Connection, provider: str, owner: str, in_flight: Coll
     lost = [row for row in rows if row.id not in in_flight]
     if lost:
         done = {"at": now, "new_outcome": "deferred", "new_detail": "not sent"}
-        connection.execute(FINISH, [{"job": row.id, "nth": row.attempt, **done} for row in lost])
+        FINISH(connection, [{"job": row.id, "nth": row.attempt, **done} for row in lost])
         # After a lost answer the claim was for asking again, and what is to be asked remains.
         connection.execute(
             _HAND_BACK,

@@ -13,6 +13,7 @@ from gateway.model import Attempt, Note, Tell
 from gateway.spool import hooks, receipts
 from gateway.spool.engine import insert_missing
 from gateway.spool.outbox import ask_for_reports
+from gateway.spool.prepared import Many
 from gateway.spool.schema import attempts, jobs, parts, trail
 from gateway.spool.trail import trail_row
 from gateway.verdicts import Refusal
@@ -57,10 +58,10 @@ def settle(connection: Connection, items: Sequence[Settlement]) -> list[bool]:
             won.append(item)
             del current[item.attempt.job.id]  # a second word on the same attempt in this batch is late, too
     if won:
-        connection.execute(_SETTLE, [_settled(item) for item in won])
-        connection.execute(FINISH, [_finished(item) for item in won])
+        _SETTLE(connection, [_settled(item) for item in won])
+        FINISH(connection, [_finished(item) for item in won])
         if rows := [trail_row(i.attempt.job.mail_id, i.attempt.job.id, i.at, i.notes) for i in won if i.notes]:
-            connection.execute(_TRAIL, rows)
+            _TRAIL(connection, rows)
         _keep_parts(connection, won)
         if tell := [item.attempt.job.mail_id for item in won if item.notify]:
             ask_for_reports(connection, tell, won[0].at)
@@ -100,14 +101,14 @@ def _told(item: Settlement) -> hooks.News:
     )
 
 
-_TRAIL = insert(trail)
+_TRAIL = Many(insert(trail))
 _CURRENT = (
     select(jobs.c.id, jobs.c.state, jobs.c.fence)
     .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(jobs.c.id)
     .with_for_update()
 )
-_SETTLE = (
+_SETTLE = Many(
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
     .values(
@@ -126,7 +127,7 @@ _SETTLE = (
         updated_at=bindparam("at"),
     )
 )
-FINISH = (
+FINISH = Many(
     update(attempts)
     .where(attempts.c.job_id == bindparam("job"), attempts.c.number == bindparam("nth"))
     .values(finished_at=bindparam("at"), outcome=bindparam("new_outcome"), detail=bindparam("new_detail"))

@@ -29,6 +29,9 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 RESERVE = 4 * 1024 * 1024
+PATIENCE_S = 10.0
+"""For other processes that write."""
+LOOK_AGAIN_S = 0.0005
 TOGETHER_S = 0.01
 """What has taken so long is committed, and what still waits comes into the next transaction: nobody waits for others'
 work much longer than alone."""
@@ -53,9 +56,7 @@ class SqliteDatabase:
         self._min_free = min_free
         self._reserve = self.path.with_name(self.path.name + ".reserve")
         self._lock_file: IO[str] | None = None
-        # IMMEDIATE: a transaction that reads and then writes must not find, at its first write, that
-        # another process has written in between.
-        self._engines = {True: _engine(url, "BEGIN IMMEDIATE"), False: _engine(url, "BEGIN")}
+        self._engines = {True: _engine(url, writes=True), False: _engine(url, writes=False)}
         for engine in self._engines.values():
             engine.dialect.sealing = key  # type: ignore[attr-defined]  # for the types of ``sealing``
         self._threads = {
@@ -177,7 +178,9 @@ class SqliteDatabase:
 
     def _checkpoint(self) -> None:
         connection = self._engines[True].raw_connection()
-        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        cursor = connection.cursor()
+        for statement in (f"busy_timeout={round(PATIENCE_S * 1000)}", "wal_checkpoint(TRUNCATE)", "busy_timeout=0"):
+            cursor.execute(f"PRAGMA {statement}")
         connection.close()
 
     async def watch(self, heard: Callable[[str], None]) -> None:
@@ -225,12 +228,12 @@ def lock(path: Path) -> IO[str]:
     return held
 
 
-def _engine(url: URL, begin: str) -> Engine:
+def _engine(url: URL, *, writes: bool) -> Engine:
     engine = create_engine(
         url,
         poolclass=StaticPool,
         hide_parameters=True,  # an error goes into the log; texts and numbers do not
-        connect_args={"check_same_thread": False, "timeout": 10.0, "isolation_level": None},
+        connect_args={"check_same_thread": False, "timeout": PATIENCE_S, "isolation_level": None},
     )
     on_connect(
         engine,
@@ -239,11 +242,30 @@ def _engine(url: URL, begin: str) -> Engine:
             "PRAGMA synchronous=FULL",  # a commit survives the loss of power, not only of the process
             "PRAGMA secure_delete=ON",  # erased texts do not linger in free pages
             "PRAGMA journal_size_limit=67108864",
+            *(["PRAGMA busy_timeout=0"] if writes else []),  # ``_begin_writing`` waits itself
         ],
     )
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
+    event.listen(engine, "begin", _begin_writing if writes else _begin)
     return engine
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Connection) -> None:
+    """IMMEDIATE: a transaction that reads and then writes must not find, at its first write, that another process has
+    written in between. SQLite's own way to wait sleeps for up to a tenth of a second; a neighbour that writes again
+    and again, a few milliseconds each, would be let in front all the time."""
+    raw: Any = connection.connection.driver_connection
+    give_up_at = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_at:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                break
+            time.sleep(LOOK_AGAIN_S)
+        else:
+            return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # for an error as all others are
