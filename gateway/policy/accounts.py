@@ -27,6 +27,11 @@ def address_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(re.escape(pattern.lower()).replace(r"\*", _WILD))
 
 
+def _literal(pattern: str) -> str:
+    """What ``re.escape`` has made the pattern of."""
+    return re.sub(r"\\(.)", r"\1", pattern, flags=re.DOTALL)
+
+
 def key_digest(key: str) -> bytes:
     """How API keys are kept: keys are random, so a plain hash hides them (unlike passwords)."""
     return hashlib.sha256(key.encode()).digest()
@@ -117,9 +122,9 @@ class Directory:
     has_clear_passwords: bool = field(init=False)
     """An account that is enabled has one, and not its hash."""
     _names: frozenset[str] = field(init=False, repr=False)
-    """All allowlist entries without a ``*``, as patterns: one look instead of thousands of matches for each mail."""
+    """All allowlist entries without a ``*``: one look instead of thousands of matches for each mail."""
     _domains: frozenset[str] = field(init=False, repr=False)
-    """The rest of those that are ``*@`` and the name of a domain, as patterns."""
+    """The rest of those that are ``*@`` and the name of a domain."""
     _wildcards: re.Pattern[str] = field(init=False, repr=False)
     """All the others, as one pattern."""
     _networks: frozenset[Network] = field(init=False, repr=False)
@@ -134,8 +139,8 @@ class Directory:
         object.__setattr__(self, "has_clear_passwords", clear)
         networks = frozenset(network for account in self.accounts.values() for network in account.networks)
         object.__setattr__(self, "_networks", networks)
-        object.__setattr__(self, "_names", frozenset(patterns) - wild)
-        object.__setattr__(self, "_domains", frozenset(pattern[len(_ANY_AT) :] for pattern in domains))
+        object.__setattr__(self, "_names", frozenset(map(_literal, patterns.keys() - wild)))
+        object.__setattr__(self, "_domains", frozenset(_literal(pattern[len(_ANY_AT) :]) for pattern in domains))
         object.__setattr__(self, "_wildcards", re.compile("|".join(others) if others else r"(?!)"))
 
     @classmethod
@@ -174,8 +179,8 @@ class Directory:
         """
         given = [address.lower() for address in addresses if address] or [""]
         return all(
-            re.escape(address) in self._names
-            or ("@" in address and re.escape(address.rpartition("@")[2]) in self._domains)
+            address in self._names
+            or ("@" in address and address.rpartition("@")[2] in self._domains)
             or self._wildcards.fullmatch(address)
             for address in given
         )
