@@ -18,7 +18,8 @@ class SandboxTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer as the platform on HTTP would, lost answers included."""
-        answer = wire.get(self._platform, request.url.params.multi_items(), self._name)
+        query = request.extensions["target"].partition(b"?")[2].decode()
+        answer = wire.get(self._platform, httpx.QueryParams(query).multi_items(), self._name)
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
         if answer.cut:

@@ -1,155 +1,197 @@
-"""First figures: ``make bench``. All on the loopback; absolute figures move, compare runs side by side."""
+"""Side by side with what a user would pick instead: ``make bench``. All on the loopback, in turns; medians and ratios.
+
+    python -m tests.benchmarks [--out FOLDER] [--rounds 3] [--seconds 4] [--only PART] [SYSTEM …]
+
+Parts: throughput, latency, ourselves.
+
+Absolute figures move from run to run: compare what ran side by side. ``$STORE`` is the URL of a PostgreSQL.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
-import signal
-import sys
+import statistics
 import tempfile
-import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.process import ENVIRONMENT
-from tests.running import LOOPBACK, write_config
+from tests.benchmarks import plots
+from tests.benchmarks.generator import Wishes
+from tests.benchmarks.runs import Figures, Peer, peer, run, size
+from tests.benchmarks.systems import Start, System, ours, systems
 
-MAILS = int(os.environ.get("MAILS", "8000"))
-WORKERS = int(os.environ.get("WORKERS", "1"))
-STORE = os.environ.get("STORE")
-"""``postgresql://…``; without it a file of SQLite."""
-ACCOUNT = {"login": "user", "password": "qwerty12", "senders": ["*"], "originators": ["My Bank"]}
+WAYS = {"kept": True, "new": False}
+RATES = (100, 500, 1000)
+Runs = dict[str, list[Figures]]
+Plain = dict[str, list[dict[str, Any]]]
+Sizes = dict[str, dict[str, float]]
+
+
+async def throughput(found: Sequence[System], at: Peer, rounds: int, seconds: float) -> tuple[dict[str, Plain], Sizes]:
+    """As fast as it goes, by ``smtp-source``: connections kept, and a new one for each mail."""
+    runs: dict[str, Runs] = {way: defaultdict(list) for way in WAYS}
+    sizes: Sizes = {}
+    for number in range(rounds):
+        for system in found:
+            with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
+                async with system.start(Path(name), at.port) as running:
+                    await run(running, at, Wishes(100, to=system.recipient), relays=system.relays)
+                    for way, keep in WAYS.items():
+                        wishes = Wishes(int(system.per_second * seconds), to=system.recipient, keep=keep)
+                        runs[way][system.name].append(f := await run(running, at, wishes, relays=system.relays))
+                        said(number + 1, way, system.name, f)
+                    if number == 0:
+                        sizes[system.name] = await size(running)
+    return {way: plain(all_) for way, all_ in runs.items()}, sizes
+
+
+async def latency(found: Sequence[System], at: Peer, seconds: float) -> dict[str, Plain]:
+    """At a rate that the system can do, by our own generator."""
+    result: dict[str, Plain] = {}
+    for rate in RATES:
+        runs: Runs = {}
+        for system in found:
+            if system.per_second < rate * 1.2 or not system.relays:
+                continue
+            with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
+                async with system.start(Path(name), at.port) as running:
+                    await run(running, at, Wishes(rate, rate, to=system.recipient), relays=True, paced=True)
+                    wishes = Wishes(int(rate * seconds), rate, to=system.recipient)
+                    runs[system.name] = [f := await run(running, at, wishes, relays=True, paced=True)]
+                    said(rate, "/s", system.name, f)
+        result[str(rate)] = plain(runs)
+    return result
+
+
+async def ourselves(at: Peer, seconds: float) -> dict[str, Plain]:
+    """What changes with mails, sessions and what is in the store; by our own generator."""
+    mails, result = int(400 * seconds), dict[str, Plain]()
+
+    async def each(name: str, start: Start, rows: dict[str, Wishes]) -> Runs:
+        runs: Runs = {}
+        with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+            async with start(Path(folder), at.port) as running:
+                await run(running, at, Wishes(200), relays=True)
+                for label, wishes in rows.items():
+                    runs[label] = [f := await run(running, at, wishes, relays=True, paced=True)]
+                    said(name, label, "ourselves", f)
+        return runs
+
+    kinds = {
+        "plain ASCII": Wishes(mails),
+        "windows-1251, base64, template": Wishes(mails, form="template"),
+        "STARTTLS and AUTH, connection kept": Wishes(mails, tls=True),
+        "STARTTLS and AUTH, each mail": Wishes(mails // 4, tls=True, keep=False),
+    }
+    result["mails"] = plain(await each("mails", ours(1), kinds))
+    sizes = {label: Wishes(mails, size=s) for label, s in (("0.5 KB", 500), ("5 KB", 5_000), ("50 KB", 50_000))}
+    result["size"] = plain(await each("size", ours(1), sizes))
+    sessions = {str(n): Wishes(mails, sessions=n) for n in (1, 20, 200)}
+    result["sessions"] = plain(await each("sessions", ours(1), sessions))
+    stores = {"empty": (0, 0), "100,000 waiting": (0, 100_000), "1,000,000 waiting": (0, 1_000_000)}
+    stores |= {"1,000,000 finished": (1_000_000, 0)}
+    for label, (finished, waiting) in stores.items():
+        start = ours(1, finished=finished, waiting=waiting)
+        rows = {label: Wishes(mails), f"{label}, 200/s": Wishes(int(200 * seconds), 200)}
+        result[f"store {label}"] = plain(await each("store", start, rows))
+    return result
+
+
+def said(*what: object) -> None:
+    """For who waits."""
+    *words, f = what
+    assert isinstance(f, Figures)
+    waits = ", ".join(f"{key} {value:.1f} ms" for key, value in f.waits.items())
+    print(
+        *words,
+        f"{f.accepted:.0f}/s in, {f.relayed:.0f}/s out, {f.cpu_s:.2f} CPU s, others {f.others:.0%}",
+        waits,
+        flush=True,
+    )
+
+
+def plain(runs: Runs) -> Plain:
+    """For JSON."""
+    return {name: [asdict(figures) for figures in found] for name, found in runs.items()}
+
+
+def median(found: list[dict[str, Any]], key: str) -> float:
+    """Of the rounds."""
+    return float(statistics.median(one[key] for one in found))
+
+
+def table(result: dict[str, Plain], sizes: Sizes) -> str:
+    """Markdown, of the throughput."""
+    heads = [
+        "",
+        "accepted/s, kept",
+        "new",
+        "relayed/s, kept",
+        "new",
+        "CPU s per 1000, kept",
+        "new",
+        "start, s",
+        "idle, MB",
+    ]
+    heads += ["kB per idle client: 1,000", "5,000"]
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---|" * (len(heads) - 1)]
+    for name, own in sizes.items():
+        kept, new = result["kept"][name], result["new"][name]
+        cells = [f"{median(found, key):,.0f}" for key in ("accepted", "relayed") for found in (kept, new)]
+        cells += [f"{median(found, 'cpu_s'):.2f}" for found in (kept, new)]
+        cells += [f"{own['start_s']:.2f}", f"{own['idle_mb']:.0f}"]
+        cells += [f"{own[key]:.1f}" if (key := f"kb_per_client_{n}") in own else "–" for n in (1000, 5000)]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(out: Path, result: dict[str, Plain]) -> None:
+    """SVG."""
+    for way, title in (("kept", "connections kept"), ("new", "a connection for each mail")):
+        relayed = {name: median(found, "relayed") for name, found in result[way].items()}
+        plots.bars(out / f"relayed-{way}.svg", f"Relayed, {title}", "mails/s", {k: v for k, v in relayed.items() if v})
+        cost = {name: median(found, "cpu_s") for name, found in result[way].items()}
+        plots.bars(out / f"cpu-{way}.svg", f"CPU seconds per 1,000 mails, {title}", "s", cost, least=True)
+    accepted = {name: median(found, "accepted") for name, found in result["kept"].items() if name != "smtp-sink"}
+    plots.bars(out / "accepted-kept.svg", "Accepted, connections kept", "mails/s", accepted)
 
 
 async def main() -> None:
-    """Run all and print a table."""
-    with tempfile.TemporaryDirectory(prefix="email2sms-bench-") as folder:
-        peer = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.benchmarks.peer"), stdout=asyncio.subprocess.PIPE, env=ENVIRONMENT
-        )
-        assert peer.stdout is not None
-        port = int(await peer.stdout.readline())
-        try:
-            await measure(Path(folder), peer, port)
-        finally:
-            peer.terminate()
-            await peer.wait()
-
-
-async def measure(folder: Path, peer: asyncio.subprocess.Process, port: int) -> None:
-    """Start the gateway and drive it."""
-    settings = {"driver": "targetsms", "url": f"http://127.0.0.1:{port}/sendsms.php", "user": "u", "password": "p"}
-    changes = {
-        "providers": {"main": {**settings, "max_in_flight": 50, "poll": False}},
-        "log": {"format": "json", "level": "warning"},
-        "server": {"hostname": "sms.example.com", "workers": WORKERS},
-        "store": {"url": STORE} if STORE else {},
-        "listeners": [
-            {
-                "name": "lan",
-                "bind": "127.0.0.1:3925",
-                "trust": LOOPBACK,
-                "on_refusal": "reject",
-                "max_connections": 6000,
-                "max_connections_per_client": 6000,
-            }
-        ],
-    }
-    config = write_config(folder, changes, [ACCOUNT])
-    started = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "serve", "--config", str(config)), env=ENVIRONMENT
-    )
-    try:
-        await accepting(3925)
-        print(f"start to first banner: {time.perf_counter() - started:.2f} s")
-        idle = resident_kb(process.pid)
-        clients = [await asyncio.open_connection("127.0.0.1", 3925) for _ in range(1000)]
-        for reader, _ in clients:
-            await reader.readuntil(b"\r\n")
-        busy = resident_kb(process.pid)
-        print(f"memory: {idle / 1024:.0f} MB; 1000 idle clients take {(busy - idle) / 1024:.1f} MB more")
-        for _, writer in clients:
-            writer.close()
-        await run(peer, process.pid, "kept connections", keep=1, rate=0)
-        await run(peer, process.pid, "a connection for each mail", keep=0, rate=0)
-        await run(peer, process.pid, "200 mails/s", keep=1, rate=200, mails=2000)
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def accepting(port: int) -> None:
-    """Until somebody listens."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionError:
-                await asyncio.sleep(0.01)
-                continue
-            await reader.readuntil(b"\r\n")
-            writer.close()
-            return
-
-
-async def run(
-    peer: asyncio.subprocess.Process, pid: int, name: str, *, keep: int, rate: float, mails: int = MAILS
-) -> None:
-    """One row of the table."""
-    cpu, began = cpu_seconds(pid), time.time()
-    arguments = ("-m", "tests.benchmarks.generator", "3925", "20", str(mails), str(keep), str(rate))
-    generator = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, env=ENVIRONMENT
-    )
-    out, _ = await generator.communicate()
-    accepted = json.loads(out)
-    arrived, last = 0, 0.0
-    relayed: dict[str, Any] = {}
-    async with asyncio.timeout(120):
-        while arrived < mails:
-            await asyncio.sleep(0.2)
-            relayed = await reported(peer)
-            arrived, last = arrived + relayed["count"], relayed["last"]
-            if relayed["count"]:
-                slowest = relayed
-    spent = cpu_seconds(pid) - cpu
-    print(
-        f"{name}: accepted {accepted['per_second']:.0f}/s, 250 after {quantiles(accepted)}; "
-        f"relayed {mails / (last - began):.0f}/s, request after {quantiles(slowest)}; "
-        f"CPU {spent / mails * 1000:.2f} s per 1000 mails"
-    )
-
-
-def quantiles(figures: dict[str, float]) -> str:
-    """Of the time since the end of DATA."""
-    return f"p50 {figures['p50_ms']:.1f} p99 {figures['p99_ms']:.1f} ms"
-
-
-async def reported(peer: asyncio.subprocess.Process) -> dict[str, Any]:
-    """What came at the peer since the last time."""
-    assert peer.stdout is not None
-    peer.send_signal(signal.SIGUSR1)
-    line: dict[str, Any] = json.loads(await peer.stdout.readline())
-    return line
-
-
-def family(pid: int) -> list[int]:
-    """The process and its workers."""
-    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-
-
-def resident_kb(pid: int) -> int:
-    """Resident memory; what workers share counts for each."""
-    statuses = [Path(f"/proc/{one}/status").read_text() for one in family(pid)]
-    return sum(int(status.partition("VmRSS:")[2].split()[0]) for status in statuses)
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time."""
-    stats = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family(pid)]
-    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
+    """Run what is wanted, print it, and write it into the folder."""
+    reader = argparse.ArgumentParser()
+    reader.add_argument("--out", type=Path)
+    reader.add_argument("--rounds", type=int, default=3)
+    reader.add_argument("--seconds", type=float, default=4.0)
+    reader.add_argument("--only", choices=("throughput", "latency", "ourselves"))
+    reader.add_argument("systems", nargs="*")
+    options = reader.parse_args()
+    wanted: list[System] = []
+    for one in systems(os.environ.get("STORE")):
+        if one.missing:
+            print(f"left out: {one.name}: needs {one.missing}")
+        elif not options.systems or one.name in options.systems:
+            wanted.append(one)
+    parts: dict[str, object] = {}
+    async with peer() as at:
+        if options.only in (None, "throughput"):
+            found, sizes = await throughput(wanted, at, options.rounds, options.seconds)
+            parts["throughput"] = {**found, "sizes": sizes}
+            print(table(found, sizes))
+            if options.out:
+                draw(options.out, found)
+        if options.only in (None, "latency"):
+            parts["latency"] = await latency(wanted, at, options.seconds)
+        if options.only in (None, "ourselves"):
+            parts["ourselves"] = await ourselves(at, options.seconds)
+    if options.out:
+        for name, part in parts.items():
+            (options.out / f"{name}.json").write_text(json.dumps(part, indent=1) + "\n")
 
 
 if __name__ == "__main__":

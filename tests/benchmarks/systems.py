@@ -20,6 +20,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.benchmarks.claims import fill
 from tests.benchmarks.processes import tree
 from tests.process import ENVIRONMENT, free_port
 from tests.running import LOOPBACK, write_config
@@ -101,25 +102,36 @@ async def accepting(port: int) -> None:
 # ── ourselves ────────────────────────────────────────────────────────────────────────────────
 
 
-def ours(workers: int, store: str | None = None) -> Start:
-    """The gateway, with a provider that has no duplicate window: the generator's mails are all equal."""
+def ours(workers: int, store: str | None = None, *, finished: int = 0, waiting: int = 0) -> Start:
+    """The gateway, with a provider that has no duplicate window: ``smtp-source``'s mails are all equal.
+
+    ``finished`` SMS are in the store already, and ``waiting`` ones that are due tomorrow.
+    """
 
     @asynccontextmanager
     async def start(folder: Path, peer: int) -> AsyncIterator[Running]:
-        port = free_port()
+        port, url = free_port(), store or f"sqlite:///{folder}/gateway.db"
         send = {"path": "/sendsms.php", "query": {"dadr": "{destination}", "sadr": "{originator}", "text": "{text}"}}
         described = {"url": f"http://127.0.0.1:{peer}", "send": send, "taken": {"match": r"^\d", "id_match": r"^(\d+)"}}
-        listener = {"name": "lan", "bind": f"127.0.0.1:{port}", "trust": LOOPBACK, "on_refusal": "reject"}
+        tls = {"certificate": str(folder / "tls.crt"), "key": str(folder / "tls.key"), "mode": "starttls"}
+        make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        make += ["-keyout", tls["key"], "-out", tls["certificate"], "-days", "2", "-subj", "/CN=localhost"]
+        await asyncio.to_thread(subprocess.run, make, check=True, capture_output=True)
+        listener = {"name": "lan", "bind": f"127.0.0.1:{port}", "trust": LOOPBACK, "on_refusal": "reject", "tls": tls}
         caps = {"max_connections": 6000, "max_connections_per_client": 6000}
         changes = {
             "providers": {"main": {"driver": "http", "describe": described, "max_in_flight": 50, "poll": False}},
-            "log": {"format": "json", "level": "warning"},
             "server": {"hostname": "sms.example.com", "workers": workers},
-            "store": {"url": store} if store else {},
+            "store": {"url": url},
             "listeners": [{**listener, **caps}],
         }
         config = write_config(folder, changes, [ACCOUNT])
         command = (sys.executable, "-m", "gateway", "serve", "--config", str(config))
+        if finished or waiting:
+            async with program(*command, port=port, folder=folder):
+                pass  # which makes the tables
+            later = f"UPDATE jobs SET due_at = {time.time() + 86400}, expires_at = {time.time() + 2 * 86400} "
+            await fill(url, finished, waiting, time.time(), [later + "WHERE state = 'queued'"])
         async with program(*command, port=port, folder=folder) as running:
             yield running
 

@@ -240,10 +240,10 @@ async def test_a_client_that_hangs_up_does_not_undo_the_commit(store: Store) -> 
 
 @only_sqlite
 async def test_a_locked_database_fails_every_mail_at_once(
-    store: Store, other: Store, faults: list[ExceptionContext]
+    store: Store, other: Store, faults: list[ExceptionContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not one by one: each would wait for the lock again."""
-    await store.write(lambda connection: connection.execute(text("pragma busy_timeout = 50")).all())
+    monkeypatch.setattr("gateway.spool.sqlite.PATIENCE_S", 0.05)
     loop = asyncio.get_running_loop()
 
     async def put_three() -> list[Put | BaseException]:
