@@ -4,7 +4,8 @@
 
 Parts: throughput, latency, ourselves.
 
-Absolute figures move from run to run: compare what ran side by side. ``$STORE`` is the URL of a PostgreSQL.
+Absolute figures move from run to run: compare what ran side by side. ``$STORE`` is the URL of a PostgreSQL;
+without it the one of the tests is used.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import plots
+from tests.benchmarks.claims import place
 from tests.benchmarks.generator import Wishes
 from tests.benchmarks.runs import Figures, Peer, peer, run, size
 from tests.benchmarks.systems import Start, System, ours, systems
@@ -171,14 +174,16 @@ async def main() -> None:
     reader.add_argument("--only", choices=("throughput", "latency", "ourselves"))
     reader.add_argument("systems", nargs="*")
     options = reader.parse_args()
-    wanted: list[System] = []
-    for one in systems(os.environ.get("STORE")):
-        if one.missing:
-            print(f"left out: {one.name}: needs {one.missing}")
-        elif not options.systems or one.name in options.systems:
-            wanted.append(one)
     parts: dict[str, object] = {}
-    async with peer() as at:
+    async with AsyncExitStack() as stack:
+        store = os.environ.get("STORE") or stack.enter_context(place("postgresql"))
+        wanted: list[System] = []
+        for one in systems(store):
+            if one.missing:
+                print(f"left out: {one.name}: needs {one.missing}")
+            elif not options.systems or one.name in options.systems:
+                wanted.append(one)
+        at = await stack.enter_async_context(peer())
         if options.only in (None, "throughput"):
             found, sizes = await throughput(wanted, at, options.rounds, options.seconds)
             parts["throughput"] = {**found, "sizes": sizes}

@@ -283,14 +283,13 @@ def _absent(*needed: Path | str) -> str:
     return ", ".join(str(one) for one in needed if not (Path(one).exists() or shutil.which(str(one))))
 
 
-def systems(store: str | None) -> list[System]:
-    """All; ``store``: the URL of a PostgreSQL, where there is one."""
+def systems(store: str) -> list[System]:
+    """All; ``store``: the URL of a PostgreSQL."""
     root = "" if os.geteuid() == 0 else "root, to run a Postfix"
     mta = _absent("postfix") or root
     sink = _absent("smtp-sink")
     node = _absent("node", HOME / "haraka/node_modules/Haraka")
     rise = _absent(HOME / "mailrise/bin/mailrise")
-    postgres = "" if store else "a PostgreSQL"
     return [
         System("smtp-sink", smtp_sink, 10000, relays=False, missing=sink),
         System("aiosmtpd, no-op", no_op, 2000, relays=False),
@@ -300,8 +299,8 @@ def systems(store: str | None) -> list[System]:
         System("Haraka + plug-in", haraka, 1200, missing=node),
         System("email2sms, SQLite", ours(1), 700, durable=True),
         System("email2sms, SQLite, 2 workers", ours(2), 1000, durable=True),
-        System("email2sms, PostgreSQL", ours(1, store), 600, durable=True, missing=postgres),
-        System("email2sms, PostgreSQL, 2 workers", ours(2, store), 900, durable=True, missing=postgres),
+        System("email2sms, PostgreSQL", ours(1, store), 600, durable=True),
+        System("email2sms, PostgreSQL, 2 workers", ours(2, store), 900, durable=True),
     ]
 
 
