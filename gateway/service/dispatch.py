@@ -139,7 +139,10 @@ class Dispatch:
         )
         settled = [settlement(attempt, outcome, terms) for attempt, outcome in zip(attempts, outcomes, strict=True)]
         with tracing.all_of(_span("settle", attempt) for attempt in attempts) as spans:
-            recorded = await asyncio.gather(*map(self._record, settled))
+            if len(settled) == 1:
+                recorded = [await self._record(settled[0])]
+            else:
+                recorded = await asyncio.gather(*map(self._record, settled))
             for span, item in zip(spans, settled, strict=False):
                 span.note(state=item.state.value)
         for attempt, outcome, item, won in zip(attempts, outcomes, settled, recorded, strict=True):

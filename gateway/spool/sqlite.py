@@ -242,6 +242,7 @@ def _engine(url: URL, *, writes: bool) -> Engine:
             "PRAGMA synchronous=FULL",  # a commit survives the loss of power, not only of the process
             "PRAGMA secure_delete=ON",  # erased texts do not linger in free pages
             "PRAGMA journal_size_limit=67108864",
+            "PRAGMA wal_autocheckpoint=8000",  # 32 MB; the pages that all mails touch are copied the less often
             *(["PRAGMA busy_timeout=0"] if writes else []),  # ``_begin_writing`` waits itself
         ],
     )
