@@ -25,7 +25,8 @@ fuzz: .venv/ready
 	@$(BIN)/python -m tests.fuzz
 
 bench: .venv/ready
-	$(BIN)/python -m tests.benchmarks
+	@mkdir -p tests/benchmarks/results
+	$(BIN)/python -m tests.benchmarks --out tests/benchmarks/results
 
 config: .venv/ready
 	$(BIN)/python -m gateway.settings.reference config

@@ -131,7 +131,7 @@ def ours(workers: int, store: str | None = None, *, finished: int = 0, waiting: 
             async with program(*command, port=port, folder=folder):
                 pass  # which makes the tables
             later = f"UPDATE jobs SET due_at = {time.time() + 86400}, expires_at = {time.time() + 2 * 86400} "
-            await fill(url, finished, waiting, time.time(), [later + "WHERE state = 'queued'"])
+            await fill(url, finished or 1000, waiting, time.time(), [later + "WHERE state = 'queued'"])
         async with program(*command, port=port, folder=folder) as running:
             yield running
 
