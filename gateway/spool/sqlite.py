@@ -108,7 +108,8 @@ class SqliteDatabase:
         """What is committed, from the log of changes into the file. SQLite itself would do it in a commit, and whoever
         writes would wait for it: half a second in a store of a million."""
         try:
-            with closing(sqlite3.connect(self.path, timeout=0)) as connection:
+            # A file that was moved away is not made anew.
+            with closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=rw", uri=True, timeout=0)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             self._look_at(error)

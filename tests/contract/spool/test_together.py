@@ -6,6 +6,8 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
@@ -93,3 +95,29 @@ async def test_a_caller_that_leaves_leaves_its_write(store: Store) -> None:
         await task
     await store.write(insert("b"))
     assert await value(store, COUNT) == 2
+
+
+@only_sqlite
+async def test_the_log_is_copied_back_beside_the_writers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.spool.sqlite.COPY_BACK_EVERY_S", 0.0)
+    path = store.database.path  # type: ignore[attr-defined]
+    await store.write(insert("a"))
+    async with asyncio.timeout(10):
+        while not await is_copied(path):
+            await store.write(lambda connection: None)
+    assert await value(store, COUNT) == 1
+
+
+async def is_copied(path: Path) -> bool:
+    """Whether the file has it without its log: both are looked at by no other connection."""
+    alone = path.with_name("alone.db")
+    alone.write_bytes(path.read_bytes())
+    alone.with_name("alone.db-wal").write_bytes(b"")
+    try:
+        with closing(sqlite3.connect(alone)) as connection:
+            return bool(connection.execute(COUNT).fetchone()[0])
+    except sqlite3.Error:
+        return False
+    finally:
+        for left in path.parent.glob("alone.db*"):
+            left.unlink()
