@@ -168,6 +168,14 @@ def draw(out: Path, result: dict[str, Plain]) -> None:
     plots.bars(out / "accepted-kept.svg", "Accepted, connections kept", "mails/s", accepted)
 
 
+def draw_ourselves(out: Path, result: dict[str, Plain]) -> None:
+    """SVG."""
+    for part, title in (("sessions", "Mails a second, by sessions"), ("size", "Mails a second, by size of a mail")):
+        rows = result[part]
+        found = {key: [median(runs, key) for runs in rows.values()] for key in ("accepted", "relayed")}
+        plots.lines(out / f"{part}.svg", title, "mails/s", list(rows), found)
+
+
 async def main() -> None:
     """Run what is wanted, print it, and write it into the folder."""
     reader = argparse.ArgumentParser()
@@ -195,7 +203,10 @@ async def main() -> None:
         if options.only in (None, "latency"):
             keep(options.out, "latency", await latency(wanted, at, options.seconds))
         if options.only in (None, "ourselves"):
-            keep(options.out, "ourselves", await ourselves(at, options.seconds))
+            alone = await ourselves(at, options.seconds)
+            keep(options.out, "ourselves", alone)
+            if options.out:
+                draw_ourselves(options.out, alone)
 
 
 def keep(out: Path | None, name: str, part: object) -> None:

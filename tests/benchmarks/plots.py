@@ -1,4 +1,4 @@
-"""Figures as SVG: bars, and lines over a logarithmic axis. For a README: on white or on black."""
+"""Figures as SVG: bars, and lines over named steps. For a README: on white or on black."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-WIDTH, ROW, LEFT = 760, 24, 230
+WIDTH, ROW, LEFT = 780, 24, 255
 INK, OURS, OTHERS = "#808080", "#1a9e6a", "#8aa0b8"
 COLOURS = ("#1a9e6a", "#2f6fb5", "#c2632d", "#8a4fb0")
 
