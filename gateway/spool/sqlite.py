@@ -206,7 +206,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Finish what is queued and release the file."""
-        if self._writing is not None:
+        if self._writing is not None and not self._writing.done():
             await self._writing
         for thread in (*self._threads.values(), self._copier):
             thread.shutdown()
