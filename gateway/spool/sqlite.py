@@ -94,7 +94,10 @@ class SqliteDatabase:
         loop = asyncio.get_running_loop()
         while self._waiting:
             group = [transaction for transaction, _ in self._waiting]
-            done = await loop.run_in_executor(self._threads[True], self._together, group)
+            try:
+                done = await loop.run_in_executor(self._threads[True], self._together, group)
+            except RuntimeError as error:  # the store is closed
+                done = [_failure(error)] * len(group)
             answered, self._waiting = self._waiting[: len(done)], self._waiting[len(done) :]
             for (_, future), result in zip(answered, done, strict=True):
                 if not future.done():

@@ -121,3 +121,12 @@ async def is_copied(path: Path) -> bool:
     finally:
         for left in path.parent.glob("alone.db*"):
             left.unlink()
+
+
+@only_sqlite
+async def test_a_store_that_is_closed_says_so(store: Store) -> None:
+    await store.close()
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                await store.write(insert("a"))
