@@ -38,14 +38,14 @@ def settings(sandbox: Provider, store: Path, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Of six megabytes."""
+    """Of 128 megabytes: SQLite's log of changes may take half of it."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = shutil.which("mount")
     if (
         mount is None
         or subprocess.run(
-            [mount, "-t", "tmpfs", "-o", "size=6m", "none", str(disk)], check=False, capture_output=True
+            [mount, "-t", "tmpfs", "-o", "size=128m", "none", str(disk)], check=False, capture_output=True
         ).returncode
     ):
         pytest.skip("mount -t tmpfs is not permitted")

@@ -40,7 +40,8 @@ async def test_show_tells_no_text_unless_asked(tmp_path: Path) -> None:
     _, out, _ = await command(*show)
     assert "the words" not in out
     assert "79102345678" not in out
-    assert json.loads((await command("audit", *config, "--json"))[1]) == []
+    done = json.loads((await command("audit", *config, "--json"))[1])
+    assert [row["what"] for row in done] == ["send"]
     _, out, _ = await command(*show, "--text", SUDO_USER="alice")
     words = json.loads(out)["words"]
     assert words["texts"] == {job: "the words"}
@@ -51,8 +52,8 @@ async def test_show_tells_no_text_unless_asked(tmp_path: Path) -> None:
     assert "the request, as it would be made now:" in out
     assert "dadr=79102345678" in out
     looks = json.loads((await command("audit", *config, "--json"))[1])
-    assert len(looks) == 2
-    look = looks[-1]
+    assert [row["what"] for row in looks] == ["text", "text", "send"]
+    look = looks[0]
     assert (look["who"], look["what"], look["subject"]) == ("alice", "text", job.rpartition("-")[0])
 
 
