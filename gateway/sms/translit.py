@@ -66,7 +66,7 @@ _WORD = re.compile(r"[А-Яа-яҐґЄєІіЇїЁё](?:['’ʼ]?[А-Яа-яҐґ
 
 def transliterate(text: str, scheme: str = "wikipedia") -> str:
     """Cyrillic by the book, other letters as they look; what the 7-bit alphabet has stays as it is."""
-    if all(map(fits_gsm, text)):
+    if fits_gsm(text):
         return text
     by_the_book = _WORD.sub(lambda match: _ukrainian(match[0]), text) if _UKRAINIAN & set(text) else text
     by_the_book = _scheme(scheme).translate(by_the_book)

@@ -98,14 +98,18 @@ class SqliteDatabase:
                 done = await loop.run_in_executor(self._threads[True], self._together, group)
             except RuntimeError as error:  # the store is closed
                 done = [_failure(error)] * len(group)
+            else:
+                self._copy_back_at_times(loop.time())
             answered, self._waiting = self._waiting[: len(done)], self._waiting[len(done) :]
             for (_, future), result in zip(answered, done, strict=True):
                 if not future.done():
                     result(future)
-            if loop.time() > self._copied_at + COPY_BACK_EVERY_S:
-                self._copied_at = loop.time()
-                self._copier.submit(self._copy_back)
             await asyncio.sleep(0)  # who has been answered may have more to write
+
+    def _copy_back_at_times(self, now: float) -> None:
+        if now > self._copied_at + COPY_BACK_EVERY_S:
+            self._copied_at = now
+            self._copier.submit(self._copy_back)
 
     def _copy_back(self) -> None:
         """What is committed, from the log of changes into the file. SQLite itself would do it in a commit, and whoever
