@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import yaml
 
 from tests.benchmarks.claims import fill
 from tests.benchmarks.processes import tree
+from tests.postfix import instance
 from tests.process import ENVIRONMENT, free_port
 from tests.running import LOOPBACK, write_config
 
@@ -141,42 +141,14 @@ def ours(workers: int, store: str | None = None, *, finished: int = 0, waiting: 
 # ── instead of us ────────────────────────────────────────────────────────────────────────────
 
 _MAIN = """
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = mta.bank.example
 mydestination =
-alias_maps =
-local_recipient_maps =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-relay_domains = sms.example.com
 relay_transport = {transport}
 transport_maps =
-smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_client_connection_count_limit = 0
 sms_destination_recipient_limit = 1
-maillog_file_prefixes = {folder}
-maillog_file = {folder}/queue/postfix.log
 """
 _MASTER = """
-127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
 discard unix - - n - - discard
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-postlog unix-dgram n - n - 1 postlogd
 sms unix - n n - 20 pipe
   flags=q user=nobody argv={script} ${{recipient}}
 """
@@ -191,25 +163,16 @@ def postfix(transport: str) -> Start:
 
     @asynccontextmanager
     async def start(folder: Path, peer: int) -> AsyncIterator[Running]:
-        port, owner = free_port(), pwd.getpwnam("postfix")
+        port, script = free_port(), folder / "sms.sh"
         folder.chmod(0o755)
-        for name in ("conf", "queue", "data"):
-            (folder / name).mkdir()
-        os.chown(folder / "data", owner.pw_uid, owner.pw_gid)
-        script = folder / "sms.sh"
         script.write_text(_SCRIPT.format(peer=peer))
         script.chmod(0o755)
-        (folder / "conf" / "main.cf").write_text(_MAIN.format(folder=folder, transport=transport))
-        (folder / "conf" / "master.cf").write_text(_MASTER.format(port=port, script=script))
-        run = ["postfix", "-c", str(folder / "conf")]
         began = time.perf_counter()
-        await asyncio.to_thread(subprocess.run, [*run, "start"], capture_output=True, check=True)
-        try:
+        main, master = _MAIN.format(transport=transport), _MASTER.format(script=script)
+        async with instance(folder, port, main, master):
             await accepting(port)
-            master = int((folder / "queue" / "pid" / "master.pid").read_text())
-            yield Running(port, master, time.perf_counter() - began)
-        finally:
-            await asyncio.to_thread(subprocess.run, [*run, "stop"], capture_output=True, check=False)
+            running = int((folder / "queue" / "pid" / "master.pid").read_text())
+            yield Running(port, running, time.perf_counter() - began)
 
     return start
 

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import smtplib
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import Program, command, provider
+from tests.postfix import instance
+from tests.process import Program, command, free_port, provider
 from tests.running import LOOPBACK, subject_mail, template, write_config
 
 DAEMONS = Path("/usr/lib/postfix/sbin")
@@ -27,14 +27,6 @@ PHONE = "79101234567@sms.example.com"
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not DAEMONS.exists(), reason="needs Postfix, and root to run one")
 
 MAIN = """
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = mta.bank.example
 mydestination = bank.example
 virtual_mailbox_domains =
 local_transport = virtual
@@ -44,33 +36,13 @@ virtual_mailbox_maps = static:inbox
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 virtual_minimum_uid = 1
-alias_maps =
-local_recipient_maps =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-relay_domains = sms.example.com
 transport_maps = inline:{{ {{sms.example.com = {transport}}} }}
-smtpd_relay_restrictions = permit_mynetworks, reject
 email2sms_destination_recipient_limit = 1
-maillog_file_prefixes = {folder}
-maillog_file = {folder}/queue/postfix.log
 """
 MASTER = """
-127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
 smtp unix - - n - - smtp
 lmtp unix - - n - - lmtp
 virtual unix - n n - - virtual
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-postlog unix-dgram n - n - 1 postlogd
 email2sms unix - n n - 4 pipe
   flags=q user=nobody argv={inject} -f ${{sender}} -- ${{recipient}}
 """
@@ -110,24 +82,10 @@ def folder() -> Iterator[Path]:
 
 @asynccontextmanager
 async def postfix(folder: Path, transport: str, inject: str = "/bin/false") -> AsyncIterator[Postfix]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    owner = pwd.getpwnam("postfix")
-    for name in ("conf", "queue", "data", "mail"):
-        (folder / name).mkdir()
-    for name in ("data", "mail"):
-        os.chown(folder / name, owner.pw_uid, owner.pw_gid)
-    values = {"folder": folder, "transport": transport, "uid": owner.pw_uid, "gid": owner.pw_gid}
-    (folder / "conf" / "main.cf").write_text(MAIN.format(**values))
-    (folder / "conf" / "master.cf").write_text(MASTER.format(port=port, inject=inject))
-    run = ["postfix", "-c", str(folder / "conf")]
-    started = await asyncio.to_thread(subprocess.run, [*run, "start"], capture_output=True, check=False)
-    instance = Postfix(folder, port)
-    try:
-        assert started.returncode == 0, started.stderr.decode() + started.stdout.decode()
-        yield instance
-    finally:
-        await asyncio.to_thread(subprocess.run, [*run, "stop"], capture_output=True, check=False)
+    port, owner = free_port(), pwd.getpwnam("postfix")
+    main = MAIN.format(folder=folder, transport=transport, uid=owner.pw_uid, gid=owner.pw_gid)
+    async with instance(folder, port, main, MASTER.format(inject=inject), ["mail"]):
+        yield Postfix(folder, port)
 
 
 @asynccontextmanager
