@@ -18,7 +18,7 @@ check: .venv/ready
 	$(BIN)/lint-imports --no-cache
 
 soak: .venv/ready    # the crash tests in their long form: an hour or so
-	@EMAIL2SMS_SOAK=1 $(BIN)/python -m pytest tests/e2e/test_crash_points.py tests/e2e/test_crash_loop.py tests/e2e/test_faults.py tests/e2e/test_workers.py tests/e2e/test_restored.py
+	@EMAIL2SMS_SOAK=1 $(BIN)/python -m pytest -o faulthandler_timeout=7200 tests/e2e/test_crash_points.py tests/e2e/test_crash_loop.py tests/e2e/test_faults.py tests/e2e/test_workers.py tests/e2e/test_restored.py
 
 fuzz: .venv/ready
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet 'atheris>=3'
