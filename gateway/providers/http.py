@@ -1,7 +1,8 @@
 """The one place that talks HTTP to providers, and the line that decides everything: did bytes leave us?
 
-Nothing left us (no connection was made): the job is deferred. Anything later without a whole answer: it may
-have been sent. httpx is used through its transport interface, with aiohttp underneath for the speed.
+Nothing left us (no connection was made): the job is deferred. Anything later without a whole answer: it may have been
+sent. Connections and parser are aiohttp's, without its session: that builds much anew for each request, and repeats a
+GET by itself. What stands in the place of the network is a transport of httpx.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import asyncio
 import re
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import lru_cache
+from urllib.parse import quote
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError, StreamWriter
+from multidict import CIMultiDict
+from yarl import URL
 
 from gateway.model import (
     Attempt,
@@ -46,14 +51,13 @@ from gateway.providers.web_answers import hidden
 from gateway.verdicts import Refused
 
 MAX_ANSWER_BYTES = 1_000_000
-_ORIGIN = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 CONNECT_TIMEOUT_S = 5.0
 KEEP_ALIVE_S = 5.0
 """Below any server's own, so that a connection is rarely closed under a request."""
 
-_NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-"""aiohttp's own words for it: no address, no connection, no TLS. The transport turns a lost answer into
-``httpx.ConnectTimeout`` too, so httpx's classes cannot be believed here."""
+_ORIGIN = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
+_QUOTED = "%!$&'()*+,/:;=?@"
+"""What stays as it is in an address, beside letters, digits and ``-._~``: its parts are quoted already."""
 
 
 class HttpClient:
@@ -62,61 +66,60 @@ class HttpClient:
     def __init__(
         self, *, timeout_s: float, max_in_flight: int, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
+        """``timeout_s`` is what a whole answer may take; ``transport`` stands in the place of the network."""
         self._timeout_s = timeout_s
-        self._transport = transport
         self._max_in_flight = max_in_flight
+        self._transport = transport
+        self._connecting = aiohttp.ClientTimeout(connect=CONNECT_TIMEOUT_S)
+        self._connector: aiohttp.TCPConnector | None = None
+        self._peer = lru_cache(maxsize=100)(_peer)
 
     async def call(self, request: Request) -> Response:
         """One request, one fully read response. Raises ``NoAnswer``; no redirect, no retry, no proxy from the
         environment: each of them could send a second time."""
-        transport = self._transport or self._open()
-        message = self._message(request)
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S + self._timeout_s):
-                response = await transport.handle_async_request(message)
-                try:
-                    body = await _read(response)
-                finally:
-                    await response.aclose()
-        except (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-            cause = error.__cause__ or error if isinstance(error, httpx.HTTPError) else error
-            sent = not isinstance(cause, _NEVER_CONNECTED)
-            raise NoAnswer(_describe(cause), sent=sent) from None
-        return Response(response.status_code, body, {key.lower(): value for key, value in response.headers.items()})
+        if self._transport is not None:
+            return await self._in_time(_handed(self._transport, request))
+        connection, line, headers = await self._connect(request)
+        return await self._in_time(_asked(connection, line, headers, request.body))
 
-    def _message(self, request: Request) -> httpx.Request:
+    async def _connect(self, request: Request) -> tuple[Connection, str, CIMultiDict[str]]:
+        """A connection, and what begins the request on it: of which nothing has left us yet."""
         found = _ORIGIN.match(request.url)
         try:
-            origin = _origin(found[0] if found else "")
-        except (httpx.InvalidURL, UnicodeError):
-            raise NoAnswer("no connection to the provider: its address is no URL", sent=False) from None
-        return httpx.Request(
-            request.method,
-            origin,
-            headers={"User-Agent": "email2sms", **request.headers},
-            content=request.body or None,
-            extensions={"target": request.url[found.end() :].encode() if found else b""},
-        )
+            peer = self._peer(found[0] if found else "")
+            target = _target(request.url[found.end() :] if found else "")
+            connection = await self._open().connect(peer, [], self._connecting)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise NoAnswer(f"no connection to the provider: {_unreached(error)}", sent=False) from None
+        headers = peer.headers.copy()
+        headers.update(request.headers)
+        if request.body or request.method != "GET":
+            headers["Content-Length"] = str(len(request.body))
+        return connection, f"{request.method} {target} HTTP/1.1", headers
 
-    def _open(self) -> httpx.AsyncBaseTransport:
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+    async def _in_time(self, answer: Awaitable[Response]) -> Response:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await answer
+        except TimeoutError:
+            raise NoAnswer("no answer in time", sent=True) from None
+        except (aiohttp.ClientError, HttpProcessingError, httpx.HTTPError, OSError) as error:
+            raise NoAnswer(f"the answer was lost: {type(error).__name__}", sent=True) from None
+
+    def _open(self) -> aiohttp.TCPConnector:
+        if self._connector is None:
+            self._connector = aiohttp.TCPConnector(
                 limit=self._max_in_flight, keepalive_timeout=KEEP_ALIVE_S, socket_factory=_socket
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
-        # aiohttp repeats a GET whose kept connection dies before the answer. The provider may have read the
-        # first one, and then the handset gets two. There is no public switch; a test watches this one.
-        session._retry_connection = False
-        self._transport = _Transport(session, self._timeout_s)
-        return self._transport
+            )
+        return self._connector
 
     async def close(self) -> None:
         """Close the connections."""
         if self._transport is not None:
             await self._transport.aclose()
-            self._transport = None
+        if self._connector is not None:
+            await self._connector.close()
+            self._connector = None
 
 
 class HttpUpstream(HttpClient):
@@ -196,45 +199,49 @@ class HttpUpstream(HttpClient):
         return self.driver.read_callback(callback)
 
 
-class _Transport(AiohttpTransport):
-    """The library's, without what it does anew for each request: httpx and aiohttp would parse the URL in turn, and the
-    answer would be read through four layers. The target is that of httpx's extension of this name."""
-
-    def __init__(self, session: aiohttp.ClientSession, timeout_s: float) -> None:
-        super().__init__(client=session, trust_env=False)
-        self._session = session
-        self._timeout = aiohttp.ClientTimeout(
-            connect=CONNECT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S, sock_read=timeout_s
-        )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises aiohttp's own errors, ``NoAnswer`` for an endless answer."""
-        origin, target = str(request.url).removesuffix("/"), request.extensions["target"].decode()
-        async with self._session.request(
-            request.method,
-            origin + target,
-            headers=request.headers,
-            data=request.content or None,
-            allow_redirects=False,
-            timeout=self._timeout,
-        ) as response:
-            body = b""
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise NoAnswer("the answer is larger than a megabyte", sent=True)
-        headers = [(name, value) for name, value in response.raw_headers if name.lower() != b"content-encoding"]
-        return httpx.Response(response.status, headers=headers, content=body)
+def _peer(origin: str) -> aiohttp.ClientRequest:
+    """Whom to connect to, and the headers that each request there has. Raises ``ValueError``."""
+    url = URL(origin)
+    return aiohttp.ClientRequest("GET", url, headers={"User-Agent": "email2sms"}, loop=asyncio.get_running_loop())
 
 
-@lru_cache(maxsize=100)
-def _origin(text: str) -> httpx.URL:
-    """Raises ``httpx.InvalidURL``, ``UnicodeError`` for what no resolver would be asked."""
-    url = httpx.URL(text)
-    url.host.encode("idna")  # the resolver would raise the same, too late to be told apart
-    if not url.host:
-        raise httpx.InvalidURL("no host")
-    return url
+def _target(rest: str) -> str:
+    """Path and query as they stand in the request."""
+    return quote(("" if rest.startswith("/") else "/") + rest.partition("#")[0], safe=_QUOTED)
+
+
+async def _asked(connection: Connection, line: str, headers: CIMultiDict[str], body: bytes) -> Response:
+    protocol = connection.protocol
+    assert protocol is not None
+    try:
+        protocol.set_response_params(read_until_eof=True)
+        writer = StreamWriter(protocol, asyncio.get_running_loop())
+        await writer.write_headers(line, headers)
+        await writer.write_eof(body)
+        message, content = await protocol.read()
+        while message.code < 200:  # "continue": the answer follows
+            message, content = await protocol.read()
+        answer = await _read(content)
+    except BaseException:
+        connection.close()
+        raise
+    connection.release()
+    return Response(message.code, answer, message.headers)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    body = b""
+    while chunk := await content.readany():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise NoAnswer("the answer is larger than a megabyte", sent=True)
+    return body
+
+
+async def _handed(transport: httpx.AsyncBaseTransport, request: Request) -> Response:
+    message = httpx.Request(request.method, request.url, headers=request.headers, content=request.body or None)
+    response = await transport.handle_async_request(message)
+    return Response(response.status_code, await response.aread(), response.headers)
 
 
 def _socket(address: tuple[object, ...]) -> socket.socket:
@@ -246,25 +253,14 @@ def _socket(address: tuple[object, ...]) -> socket.socket:
     return made
 
 
-async def _read(response: httpx.Response) -> bytes:
-    body = b""
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            raise NoAnswer("the answer is larger than a megabyte", sent=True)
-    return body
-
-
-def _describe(error: BaseException) -> str:
-    """What went wrong, without the URL: it holds the password."""
+def _unreached(error: Exception) -> str:
+    """Without the URL: it holds the password."""
     match error:
         case aiohttp.ClientConnectorError():
-            return f"no connection to the provider: {error.os_error.strerror or type(error.os_error).__name__}"
-        case aiohttp.InvalidURL():
-            return "no connection to the provider: its address is no URL"
-        case aiohttp.ConnectionTimeoutError():
-            return "no connection to the provider: timed out"
+            return error.os_error.strerror or type(error.os_error).__name__
         case TimeoutError():
-            return "no answer in time"
+            return "timed out"
+        case ValueError():
+            return "its address is no URL"
         case _:
-            return f"the answer was lost: {type(error).__name__}"
+            return type(error).__name__

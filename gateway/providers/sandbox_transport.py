@@ -18,8 +18,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer as the platform on HTTP would, lost answers included."""
-        query = request.extensions["target"].partition(b"?")[2].decode()
-        answer = wire.get(self._platform, httpx.QueryParams(query).multi_items(), self._name)
+        answer = wire.get(self._platform, request.url.params.multi_items(), self._name)
         if answer.delay_s:
             await asyncio.sleep(answer.delay_s)
         if answer.cut:

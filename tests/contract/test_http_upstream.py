@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -18,7 +19,7 @@ from pytest_httpserver import HTTPServer
 
 from gateway.model import Deferred, Outcome, Rejected, Request, Scope, Submitted, Uncertain
 from gateway.providers import NoAnswer
-from gateway.providers.http import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES, HttpUpstream
+from gateway.providers.http import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES, HttpClient, HttpUpstream
 from tests.contract.jobs import PASSWORD, attempt, driver
 from tests.contract.peer import OK, answering, head, peer
 from tests.process import free_port
@@ -288,7 +289,7 @@ def test_no_bytes_make_it_raise_or_say_not_sent(raw: bytes) -> None:
 
 @pytest.mark.parametrize("abort", [True, False], ids=["reset", "closed"])
 async def test_a_request_on_a_kept_connection_that_dies_is_not_repeated(abort: bool) -> None:
-    """aiohttp sends such a GET again. The provider has read the first one, and the handset would get two."""
+    """aiohttp's session sends such a GET again. The provider has read the first one, and the handset would get two."""
     requests: list[bytes] = []
     connections = 0
 
@@ -393,6 +394,42 @@ async def test_the_whole_request(httpserver: HTTPServer) -> None:
     request = httpserver.log[0][0]
     assert (request.method, request.get_data()) == ("GET", b"")
     assert request.headers["User-Agent"] == "email2sms"
+
+
+@pytest.mark.parametrize(
+    ("request_", "line", "wanted"),
+    [
+        (Request("POST", "/get/"), b"POST /get/ HTTP/1.1", b"Content-Length: 0"),
+        (Request("POST", "/get/", {"content-length": "9"}, b"body"), b"POST /get/ HTTP/1.1", b"Content-Length: 4"),
+        (Request("GET", "?a=%2B b#end", {"user-agent": "mine"}), b"GET /?a=%2B%20b HTTP/1.1", b"user-agent: mine"),
+        (Request("GET", "", {"X-Key": "ключ"}), b"GET / HTTP/1.1", "X-Key: ключ".encode()),
+    ],
+    ids=["no body", "length", "ours", "utf-8"],
+)
+async def test_what_a_request_begins_with(request_: Request, line: bytes, wanted: bytes) -> None:
+    seen: list[bytes] = []
+    async with peer(answering(OK, seen)) as url:
+        client = HttpClient(timeout_s=5, max_in_flight=1)
+        await client.call(replace(request_, url=url.removesuffix("/sendsms.php") + request_.url))
+        await client.close()
+    first, *headers = seen[0].removesuffix(b"\r\n\r\n").split(b"\r\n")
+    assert (first, headers.count(wanted)) == (line, 1)
+    assert len({header.partition(b":")[0].lower() for header in headers}) == len(headers)
+
+
+async def test_a_header_cannot_smuggle_another() -> None:
+    seen: list[bytes] = []
+    async with peer(answering(OK, seen)) as url:
+        client = HttpClient(timeout_s=5, max_in_flight=1)
+        with pytest.raises(ValueError, match="control character"):
+            await client.call(Request("GET", url, {"X": "a\r\nY: b"}))
+        await client.close()
+    assert seen == []
+
+
+async def test_an_interim_answer_is_not_the_answer() -> None:
+    async with peer(answering(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK)) as url:
+        assert await submit(url) == Submitted("42")
 
 
 async def test_connections_are_kept() -> None:

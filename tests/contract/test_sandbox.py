@@ -397,8 +397,6 @@ async def test_the_transport_answers_byte_for_byte_like_http(client: Client, pla
         {"smsid": "1"},
         {},
     ):
-        target = f"/sendsms.php?{httpx.QueryParams(parameters)}".encode()
-        request = httpx.Request("GET", "http://sandbox.invalid", extensions={"target": target})
-        there = await twin.handle_async_request(request)
+        there = await twin.handle_async_request(httpx.Request("GET", "http://sandbox.invalid", params=parameters))
         async with client.get("/sendsms.php", params=parameters) as here:
             assert (there.status_code, there.content) == (here.status, await here.read())
