@@ -96,8 +96,8 @@ TEXT = "Перевод 1500,00 р. на карту *1234 выполнен. Ба�
 NOTES = '[["provider", "took it", {"id": "1234567890", "http": 200, "ms": 151}]]'
 
 
-def fragments(engine: str, first: int, last: int, rows: int, now: float) -> dict[str, str]:
-    """What differs between the engines, for the rows ``first`` to ``last`` of ``rows``."""
+def fragments(engine: str, first: int, last: int) -> dict[str, str]:
+    """What differs between the engines, for the rows ``first`` to ``last``."""
 
     def series(a: int, b: int) -> str:
         if engine == "postgresql":
@@ -119,8 +119,6 @@ def fragments(engine: str, first: int, last: int, rows: int, now: float) -> dict
         "jobs_a_mail": str(JOBS_A_MAIL),
         "alarms": str(ALARMS),
         "text": TEXT,
-        "start": f"{now - YEAR_S}",
-        "step": f"{(YEAR_S - 3600) / rows}",
     }
 
 
@@ -143,14 +141,16 @@ async def raw(url: str) -> AsyncIterator[Sql]:
     embedded.close()
 
 
-async def fill(url: str, finished: int, waiting: int, now: float, more: Sequence[str] = ()) -> None:
+async def fill(url: str, finished: int, waiting: int, now: float, more: Sequence[str] = (), *, after: int = 0) -> None:
     """Finished jobs, oldest first, then as many that wait. ``more`` statements change them; indexes are made
-    afterwards."""
+    afterwards. ``after``: so many, a multiple of ``JOBS_A_MAIL``, were filled in before."""
     engine = "postgresql" if url.startswith("postgresql") else "sqlite"
     dialect = (postgresql if engine == "postgresql" else sqlite).dialect()
     indexes = [index for table in FILL for index in metadata.tables[table].indexes]
     done = {"state": "submitted", "sent": "1", "due_at": "NULL", "provider_id": "'' || (5000000000 + n)"}
     open_ = {"state": "queued", "sent": "0", "due_at": "{at}", "provider_id": "NULL", "sent_at": "NULL"}
+    kinds = [(done, tuple(FILL), after, finished, now - YEAR_S, YEAR_S - 3600)]
+    kinds += [(open_, ("mails", "jobs"), after + finished, waiting, now - 10, 5.0)]  # since a moment
     async with raw(url) as sql:
         for index in indexes:
             await sql(str(DropIndex(index).compile(dialect=dialect)))
@@ -160,20 +160,15 @@ async def fill(url: str, finished: int, waiting: int, now: float, more: Sequence
         for k in range(ALARMS):
             digest = fingerprint("My Bank", f"{79160000000 + k}", f"ALARM {k}").hex()
             await sql(f"INSERT INTO bench_alarms VALUES ({k}, {literal.format(digest)})")
-        for count, offset, kind in ((finished, 0, done), (waiting, finished, open_)):
+        for kind, tables, offset, count, start, span_s in kinds:
             for first in range(offset, offset + count, CHUNK):
-                last = min(first + CHUNK, offset + count) - 1
-                usual = fragments(engine, first, last, finished, now)
-                for table, statement in FILL.items():
-                    if kind is open_ and table not in ("jobs", "mails"):
-                        continue
+                usual = fragments(engine, first, min(first + CHUNK, offset + count) - 1)
+                for table in tables:
                     number = f"n * {JOBS_A_MAIL}" if table in ("mails", "outbox") else "n"
-                    at = f"({usual['start']} + {number} * {usual['step']})"
-                    if kind is open_:  # waiting since a moment
-                        at = f"({now - 10} + ({number} - {offset}) * {5 / waiting})"
+                    at = f"({start} + ({number} - {offset}) * {span_s / count})"
                     values = usual | {"at": at, "sent_at": at} | kind
                     values |= {"due_at": values["due_at"].format(at=at)}
-                    await sql(statement.format(**values))
+                    await sql(FILL[table].format(**values))
         for statement in more:
             await sql(statement)
         for index in indexes:

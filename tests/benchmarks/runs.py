@@ -126,6 +126,14 @@ async def _output(*command: str) -> bytes:
     return out
 
 
+def said(figures: Figures, *what: object) -> dict[str, Any]:
+    """As they are kept; and printed, for who waits."""
+    waits = ", ".join(f"{key} {value:.1f} ms" for key, value in figures.waits.items())
+    speed = f"{figures.accepted:.0f}/s in, {figures.relayed:.0f}/s out, {figures.cpu_s:.2f} CPU s"
+    print(*what, f"{speed}, others {figures.others:.0%}", waits, flush=True)
+    return asdict(figures)
+
+
 async def size(running: Running) -> dict[str, float]:
     """Start-up, and memory with and without clients that say nothing."""
     figures = {"start_s": running.started_in_s, "idle_mb": memory_kb(running.pids) / 1024}

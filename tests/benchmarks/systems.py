@@ -19,7 +19,6 @@ from pathlib import Path
 
 import yaml
 
-from tests.benchmarks.claims import fill
 from tests.benchmarks.processes import tree
 from tests.postfix import instance
 from tests.process import ENVIRONMENT, free_port
@@ -102,15 +101,13 @@ async def accepting(port: int) -> None:
 # ── ourselves ────────────────────────────────────────────────────────────────────────────────
 
 
-def ours(workers: int, store: str | None = None, *, finished: int = 0, waiting: int = 0) -> Start:
-    """The gateway, with a provider that has no duplicate window: ``smtp-source``'s mails are all equal.
-
-    ``finished`` SMS are in the store already, and ``waiting`` ones that are due tomorrow.
-    """
+def ours(workers: int, store: str | None = None) -> Start:
+    """The gateway, with a provider that has no duplicate window: ``smtp-source``'s mails are all equal. Nothing is too
+    old for it, so that it only does what the mails need. ``store``: its URL; else a file in the gateway's folder."""
 
     @asynccontextmanager
     async def start(folder: Path, peer: int) -> AsyncIterator[Running]:
-        port, url = free_port(), store or f"sqlite:///{folder}/gateway.db"
+        port = free_port()
         send = {"path": "/sendsms.php", "query": {"dadr": "{destination}", "sadr": "{originator}", "text": "{text}"}}
         described = {"url": f"http://127.0.0.1:{peer}", "send": send, "taken": {"match": r"^\d", "id_match": r"^(\d+)"}}
         tls = {"certificate": str(folder / "tls.crt"), "key": str(folder / "tls.key"), "mode": "starttls"}
@@ -122,16 +119,12 @@ def ours(workers: int, store: str | None = None, *, finished: int = 0, waiting: 
         changes = {
             "providers": {"main": {"driver": "http", "describe": described, "max_in_flight": 50, "poll": False}},
             "server": {"hostname": "sms.example.com", "workers": workers},
-            "store": {"url": url},
+            "store": {"url": store or f"sqlite:///{folder}/gateway.db"},
+            "retention": {"texts": "1800d", "records": "1800d", "figures": "1800d"},
             "listeners": [{**listener, **caps}],
         }
         config = write_config(folder, changes, [ACCOUNT])
         command = (sys.executable, "-m", "gateway", "serve", "--config", str(config))
-        if finished or waiting:
-            async with program(*command, port=port, folder=folder):
-                pass  # which makes the tables
-            later = f"UPDATE jobs SET due_at = {time.time() + 86400}, expires_at = {time.time() + 2 * 86400} "
-            await fill(url, finished or 1000, waiting, time.time(), [later + "WHERE state = 'queued'"])
         async with program(*command, port=port, folder=folder) as running:
             yield running
 
