@@ -21,7 +21,7 @@ from gateway.sms.numbers import mask
 from gateway.spool import holds
 from gateway.spool.engine import insert_missing
 from gateway.spool.holds import Hold, Scope
-from gateway.spool.prepared import Many
+from gateway.spool.prepared import Many, Query
 from gateway.spool.schema import number_usage, usage
 from gateway.verdicts import QUOTA_DAY, QUOTA_HOUR, QUOTA_NUMBER, QUOTA_RANGE, QUOTA_SEGMENTS, Reason, Refusal
 
@@ -63,11 +63,11 @@ class Budget:
         if not keys:
             return {}
         wanted = {"accounts": list({account for account, _ in keys}), "periods": list({period for _, period in keys})}
-        found = {(row.account, row.period): row.jobs for row in self._connection.execute(_LOCKED, wanted)}
+        found = {(row.account, row.period): row.jobs for row in _LOCKED(self._connection, wanted)}
         if missing := sorted(keys - found.keys()):
             rows = [{"account": account, "period": period, "jobs": 0} for account, period in missing]
             self._connection.execute(insert_missing(self._connection, usage), rows)
-            found = {(row.account, row.period): row.jobs for row in self._connection.execute(_LOCKED, wanted)}
+            found = {(row.account, row.period): row.jobs for row in _LOCKED(self._connection, wanted)}
         return found
 
     def spend(self, accepted: Accepted | None, spared: Sequence[Job] = ()) -> Refusal | None:
@@ -139,7 +139,7 @@ class Budget:
             holds.begin(self._connection, Hold(Scope.ACCOUNT, account, now, self._on_hold[account]))
 
 
-_LOCKED = (
+_LOCKED = Query(
     select(usage)
     .where(
         usage.c.account.in_(bindparam("accounts", expanding=True)),

@@ -16,7 +16,7 @@ from gateway.lifecycle import Event, State, sources
 from gateway.model import Attempt, Channel, Job, Note, Tell
 from gateway.policy.routing import Hours
 from gateway.spool import holds, pace
-from gateway.spool.prepared import Many
+from gateway.spool.prepared import Many, Query
 from gateway.spool.processes import is_known
 from gateway.spool.schema import attempts, jobs, trail
 from gateway.spool.trail import trail_row
@@ -142,10 +142,10 @@ _DUE = (
     .limit(bindparam("limit", type_=Integer))
     .with_for_update(skip_locked=True)
 )
-_DUE_LOST = _DUE.where(or_(jobs.c.window_boot == bindparam("boot"), jobs.c.due_at <= bindparam("overdue")))
+_DUE_LOST = Query(_DUE.where(or_(jobs.c.window_boot == bindparam("boot"), jobs.c.due_at <= bindparam("overdue"))))
 """Only the machine that asked first can tell how old the question is. When it has not come back for
 ``OVERDUE_S``, any other may say that it is too late."""
-_DUE_FRESH = _DUE.where(jobs.c.expires_at > bindparam("now"))
+_DUE_FRESH = Query(_DUE.where(jobs.c.expires_at > bindparam("now")))
 """What is past its validity is not sent any more; ``expire`` finds it. Asking for a lost answer sends nothing new."""
 
 
@@ -156,11 +156,11 @@ def _due(
     usual = {"provider": terms.name, "now": now}
     overdue = now if terms.keyed else now - OVERDUE_S
     lost = {"state": State.UNCERTAIN.value, "boot": who.boot_id, "overdue": overdue, "limit": limit}
-    rows = list(connection.execute(_DUE_LOST, usual | lost))
+    rows = [*_DUE_LOST(connection, usual | lost)]
     if lost_only:
         return rows
     fresh = {"state": State.QUEUED.value, "limit": limit - len(rows)}
-    return [*rows, *connection.execute(_DUE_FRESH, usual | fresh)]
+    return [*rows, *_DUE_FRESH(connection, usual | fresh)]
 
 
 def _outside_quiet(connection: Connection, rows: Sequence[Row[Any]], now: float) -> Sequence[Row[Any]]:
@@ -187,7 +187,7 @@ def _outside_window(
         return list(rows)
     busy_until: dict[bytes, dict[str, float]] = {row.fingerprint: {} for row in rows}
     wanted = {"fingerprints": [*{row.fingerprint for row in fresh}], "provider": terms.name, "since": now - window}
-    for job_id, fingerprint, sent_at in connection.execute(_RECENT, wanted):
+    for job_id, fingerprint, sent_at in _RECENT(connection, wanted):
         busy_until[fingerprint][job_id] = min(sent_at, now) + window  # the clock may have been set back
     passed: list[Row[Any]] = []
     waiting: list[tuple[Row[Any], dict[str, float]]] = []
@@ -211,10 +211,12 @@ def _outside_window(
     return passed
 
 
-_RECENT = select(jobs.c.id, jobs.c.fingerprint, jobs.c.sent_at).where(
-    jobs.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
-    jobs.c.provider == bindparam("provider"),
-    jobs.c.sent_at > bindparam("since"),
+_RECENT = Query(
+    select(jobs.c.id, jobs.c.fingerprint, jobs.c.sent_at).where(
+        jobs.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
+        jobs.c.provider == bindparam("provider"),
+        jobs.c.sent_at > bindparam("since"),
+    )
 )
 
 

@@ -92,6 +92,12 @@ def insert_missing(connection: Connection, table: Table) -> Executable:
     return sqlite.insert(table).on_conflict_do_nothing()
 
 
+def embedded(connection: Connection) -> sqlite3.Connection:
+    """SQLite's own, below SQLAlchemy's."""
+    raw: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    return raw
+
+
 def announce(connection: Connection, provider: str) -> None:
     """Tell the other processes, at the commit, that there is work for this provider."""
     if connection.dialect.name == "postgresql":

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Row, and_, bindparam, exists, or_, select, up
 
 from gateway.spool.engine import insert_missing
 from gateway.spool.holds import Scope
+from gateway.spool.prepared import Query
 from gateway.spool.schema import holds, providers
 
-_LOCKED = (
+_LOCKED = Query(
     select(
         providers,
         # Of the kill switch, without a statement of its own: whether nothing of it may go out, whether of some account.
@@ -32,10 +33,11 @@ _LOCKED = (
 def locked(connection: Connection, name: str) -> Row[Any]:
     """The provider's row, locked: its jobs are claimed by one process at a time, which makes the rate exact
     and lets each claim see the requests that were made just before."""
-    row = connection.execute(_LOCKED, {"provider": name}).one_or_none()
-    if row is None:
+    rows = _LOCKED(connection, {"provider": name})
+    if not rows:
         connection.execute(insert_missing(connection, providers), {"name": name, "next_free_at": 0.0})
-        row = connection.execute(_LOCKED, {"provider": name}).one()
+        rows = _LOCKED(connection, {"provider": name})
+    row: Row[Any] = rows[0]
     return row
 
 

@@ -3,13 +3,81 @@ several times as long for each statement, as SQLite needs to run it."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Dialect, Insert, Update
+from sqlalchemy import Connection, Dialect, Insert, Select, Update
+from sqlalchemy.exc import DBAPIError
 
-_Bind = tuple[str, Callable[[Any], Any] | None]
+from gateway.spool.engine import embedded
+
+_Process = Callable[[Any], Any] | None
+
+
+class Query:
+    """A SELECT. Its types (JSON, sealed texts) are those of the statement; a list among the values is for an IN."""
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self._statement = statement
+        self._made: WeakKeyDictionary[Dialect, dict[tuple[int, ...], _Selecting]] = WeakKeyDictionary()
+
+    def __call__(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
+        """All rows, columns by name."""
+        if connection.dialect.name != "sqlite":  # a server takes longer than that
+            return connection.execute(self._statement, values).all()
+        values = {name: _filled(value) if isinstance(value, list) else value for name, value in values.items()}
+        known = self._made.setdefault(connection.dialect, {})
+        lengths = tuple([len(value) for value in values.values() if isinstance(value, list)])
+        if (made := known.get(lengths)) is None:
+            made = known[lengths] = _Selecting(self._statement, connection.dialect, values)
+        try:
+            found = embedded(connection).execute(made.sql, made.binds(values)).fetchall()
+        except sqlite3.Error as error:
+            raise _told(error) from error
+        return made.rows(found)
+
+
+def _filled(values: list[Any]) -> list[Any]:
+    """To a power of two, by its last value: few statements are made for all lengths of an IN."""
+    return values + values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
+
+
+class _Selecting:
+    """For one dialect and one set of lengths."""
+
+    def __init__(self, statement: Select[Any], dialect: Dialect, values: Mapping[str, Any]) -> None:
+        compiled: Any = statement.compile(dialect=dialect)
+        state = compiled.construct_expanded_state(values)
+        self.sql: str = state.statement
+        ones = {one: (name, nth) for name, all_ in state.parameter_expansion.items() for nth, one in enumerate(all_)}
+        self._places = [(*ones.get(one, (one, None)), state.processors.get(one)) for one in state.positiontup]
+        self._constants = {name: state.parameters[name] for name, _, _ in self._places if name not in values}
+        columns, made = statement.selected_columns, cast(Any, namedtuple)
+        self._row: Callable[[Sequence[Any]], Any] = made("Row", [column.key for column in columns])._make
+        processes = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
+        self._processes = [(nth, process) for nth, process in enumerate(processes) if process is not None]
+
+    def binds(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values as the driver wants them."""
+        values, found = {**self._constants, **values}, []
+        for name, nth, process in self._places:
+            value = values[name] if nth is None else values[name][nth]
+            found.append(value if process is None else process(value))
+        return tuple(found)
+
+    def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
+        """What the driver gave, as the statement's types have it."""
+        if not self._processes:
+            return list(map(self._row, found))
+        rows = []
+        for values in map(list, found):
+            for nth, process in self._processes:
+                values[nth] = process(values[nth])
+            rows.append(self._row(values))
+        return rows
 
 
 class Many:
@@ -17,18 +85,25 @@ class Many:
 
     def __init__(self, statement: Insert | Update) -> None:
         self._statement = statement
-        self._made: WeakKeyDictionary[Dialect, dict[tuple[str, ...], _Made]] = WeakKeyDictionary()
+        self._made: WeakKeyDictionary[Dialect, dict[tuple[str, ...], _Writing]] = WeakKeyDictionary()
 
     def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for each row; all of them have the same keys."""
         dialect, keys = connection.dialect, tuple(rows[0])
         known = self._made.setdefault(dialect, {})
         if (made := known.get(keys)) is None:
-            made = known[keys] = _Made(self._statement, dialect, keys)
-        connection.exec_driver_sql(made.sql, [made.values(row) for row in rows])
+            made = known[keys] = _Writing(self._statement, dialect, keys)
+        values = [made.values(row) for row in rows]
+        if dialect.name != "sqlite":
+            connection.exec_driver_sql(made.sql, values)
+            return
+        try:
+            embedded(connection).executemany(made.sql, values)
+        except sqlite3.Error as error:
+            raise _told(error) from error
 
 
-class _Made:
+class _Writing:
     """For one dialect and one set of keys."""
 
     def __init__(self, statement: Insert | Update, dialect: Dialect, keys: tuple[str, ...]) -> None:
@@ -36,7 +111,7 @@ class _Made:
         self.sql = str(compiled)
         names: Sequence[str] = compiled.positiontup
         kinds = {name: compiled.binds[name].type.dialect_impl(dialect) for name in names}
-        self._binds: list[_Bind] = [(name, kinds[name].bind_processor(dialect)) for name in names]
+        self._binds: list[tuple[str, _Process]] = [(name, kinds[name].bind_processor(dialect)) for name in names]
         self._constants = {name: compiled.binds[name].value for name in names if not compiled.binds[name].required}
 
     def values(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -44,3 +119,8 @@ class _Made:
         if self._constants:
             row = {**self._constants, **row}
         return tuple([row[name] if process is None else process(row[name]) for name, process in self._binds])
+
+
+def _told(error: sqlite3.Error) -> BaseException:
+    """As SQLAlchemy would raise it, without the values."""
+    return DBAPIError.instance(None, None, error, sqlite3.Error, hide_parameters=True)

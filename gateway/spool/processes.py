@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from gateway.spool.prepared import Query
 from gateway.spool.schema import processes
 
 
@@ -37,10 +38,10 @@ def beat(connection: Connection, me: Process) -> None:
 
 def is_known(connection: Connection, process_id: str) -> bool:
     """Whether it has not been given up; nobody gives it up before the end of this transaction."""
-    return connection.execute(_KNOWN, {"process": process_id}).one_or_none() is not None
+    return bool(_KNOWN(connection, {"process": process_id}))
 
 
-_KNOWN = select(processes.c.id).where(processes.c.id == bindparam("process")).with_for_update(read=True)
+_KNOWN = Query(select(processes.c.id).where(processes.c.id == bindparam("process")).with_for_update(read=True))
 
 
 def listed(connection: Connection) -> list[Process]:

@@ -14,7 +14,7 @@ from gateway.model import Accepted, Channel, Dropped, Envelope, Job, Note
 from gateway.sms.segments import alphabet
 from gateway.spool.budget import Alert, Budget
 from gateway.spool.engine import announce
-from gateway.spool.prepared import Many
+from gateway.spool.prepared import Many, Query
 from gateway.spool.schema import jobs, mails, outbox, trail
 from gateway.spool.storms import GATHERED, Counts
 from gateway.spool.trail import trail_row
@@ -101,8 +101,10 @@ def put(connection: Connection, items: Sequence[StoredMail]) -> list[Put]:
 
 
 _MAILS, _JOBS, _TRAIL = Many(insert(mails)), Many(insert(jobs)), Many(insert(trail))
-_KNOWN = select(mails.c.dedup_key, mails.c.id, mails.c.received_at).where(
-    mails.c.dedup_key.in_(bindparam("keys", expanding=True))
+_KNOWN = Query(
+    select(mails.c.dedup_key, mails.c.id, mails.c.received_at).where(
+        mails.c.dedup_key.in_(bindparam("keys", expanding=True))
+    )
 )
 _GIVE_UP = update(mails).where(mails.c.id.in_(bindparam("ids", expanding=True))).values(dedup_key=None)
 
@@ -118,7 +120,7 @@ def _known(connection: Connection, items: Sequence[StoredMail]) -> dict[bytes, s
     since = {item.dedup_key: item.envelope.received_at - item.repeat_window_s for item in items if item.dedup_key}
     if not since:
         return {}
-    found = connection.execute(_KNOWN, {"keys": list(since)}).all()
+    found = _KNOWN(connection, {"keys": list(since)})
     if old := [row.id for row in found if row.received_at <= since[row.dedup_key]]:
         connection.execute(_GIVE_UP, {"ids": old})
     return {row.dedup_key: row.id for row in found if row.received_at > since[row.dedup_key]}

@@ -12,6 +12,7 @@ from gateway.lifecycle import Event, State, after, sources
 from gateway.model import Note, Receipt, Tell
 from gateway.spool import hooks
 from gateway.spool.outbox import ask_for_reports
+from gateway.spool.prepared import Query
 from gateway.spool.schema import ASKABLE, jobs, parts, receipts, trail
 from gateway.spool.trail import trail_row
 
@@ -58,7 +59,7 @@ def apply_early(connection: Connection, ids: Collection[tuple[str, str]], now: f
     """The answers have come that name these ids: receipts that were here before them have their jobs now."""
     if not ids:
         return
-    rows = connection.execute(_EARLY, {"ids": [i for _, i in ids]}).all()
+    rows = _EARLY(connection, {"ids": [i for _, i in ids]})
     mine = [row for row in rows if (row.provider, row.provider_id) in ids]
     if mine:
         connection.execute(delete(receipts).where(receipts.c.id.in_([row.id for row in mine])))
@@ -71,7 +72,9 @@ def apply_early(connection: Connection, ids: Collection[tuple[str, str]], now: f
         _apply(connection, items, _known(connection, {(row.provider, row.provider_id) for row in mine}))
 
 
-_EARLY = select(receipts).where(receipts.c.provider_id.in_(bindparam("ids", expanding=True))).order_by(receipts.c.id)
+_EARLY = Query(
+    select(receipts).where(receipts.c.provider_id.in_(bindparam("ids", expanding=True))).order_by(receipts.c.id)
+)
 
 
 def forget_early(connection: Connection, before: float) -> int:

@@ -13,7 +13,7 @@ from gateway.model import Attempt, Note, Tell
 from gateway.spool import hooks, receipts
 from gateway.spool.engine import insert_missing
 from gateway.spool.outbox import ask_for_reports
-from gateway.spool.prepared import Many
+from gateway.spool.prepared import Many, Query
 from gateway.spool.schema import attempts, jobs, parts, trail
 from gateway.spool.trail import trail_row
 from gateway.verdicts import Refusal
@@ -47,7 +47,7 @@ class Settlement:
 
 def settle(connection: Connection, items: Sequence[Settlement]) -> list[bool]:
     """Record outcomes. False: somebody else has claimed or changed the job since; nothing was written for it."""
-    current = {row.id: row for row in connection.execute(_CURRENT, {"ids": [item.attempt.job.id for item in items]})}
+    current = {row.id: row for row in _CURRENT(connection, {"ids": [item.attempt.job.id for item in items]})}
     results: list[bool] = []
     won: list[Settlement] = []
     for item in items:
@@ -102,7 +102,7 @@ def _told(item: Settlement) -> hooks.News:
 
 
 _TRAIL = Many(insert(trail))
-_CURRENT = (
+_CURRENT = Query(
     select(jobs.c.id, jobs.c.state, jobs.c.fence)
     .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(jobs.c.id)

@@ -21,7 +21,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
-from gateway.spool.engine import StoreInUse, cause, on_connect
+from gateway.spool.engine import StoreInUse, cause, embedded, on_connect
 from gateway.spool.sealing import Sealing
 
 T = TypeVar("T")
@@ -142,16 +142,17 @@ class SqliteDatabase:
 
     def _alone(self, connection: Connection, transaction: Callable[[Connection], Any]) -> _Result:
         """In the transaction of others: what fails is undone, and its neighbours stay."""
-        connection.exec_driver_sql("SAVEPOINT one")
+        raw = embedded(connection)
+        raw.execute("SAVEPOINT one")
         try:
             result = _answer(transaction(connection))
         except BaseException as error:
             self._look_at(error)
-            if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+            if not raw.in_transaction:
                 raise  # a full disk undoes all of it
-            connection.exec_driver_sql("ROLLBACK TO one")
+            raw.execute("ROLLBACK TO one")
             result = _failure(error)
-        connection.exec_driver_sql("RELEASE one")
+        raw.execute("RELEASE one")
         return result
 
     async def read(self, transaction: Callable[[Connection], T]) -> T:
@@ -283,7 +284,7 @@ def _begin_writing(connection: Connection) -> None:
     """IMMEDIATE: a transaction that reads and then writes must not find, at its first write, that another process has
     written in between. SQLite's own way to wait sleeps for up to a tenth of a second; a neighbour that writes again
     and again, a few milliseconds each, would be let in front all the time."""
-    raw: Any = connection.connection.driver_connection
+    raw = embedded(connection)
     give_up_at = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up_at:
         try:

@@ -18,7 +18,20 @@ from gateway.lifecycle import Event, State
 from gateway.model import Receipt
 from gateway.policy.search import parse
 from gateway.policy.storms import summary
-from gateway.spool import claims, gathered, gauges, heartbeats, hooks, migrations, outbox, receipts, recovery, search
+from gateway.spool import (
+    claims,
+    engine,
+    gathered,
+    gauges,
+    heartbeats,
+    hooks,
+    migrations,
+    outbox,
+    prepared,
+    receipts,
+    recovery,
+    search,
+)
 from gateway.spool.put import put
 from gateway.spool.receipts import Received
 from gateway.spool.schema import heartbeats as beats
@@ -129,9 +142,25 @@ def plans(full: Full, transaction: Transaction, explain: Callable[[Connection, s
             transaction(connection)
             savepoint.rollback()
 
+    class Seen:
+        """SQLite's own connection, as prepared statements use it."""
+
+        def __init__(self, connection: Connection) -> None:
+            self._connection, self._own = connection, engine.embedded(connection)
+
+        def execute(self, statement: str, values: Any) -> Any:
+            look(self._connection, None, statement, values, None, many=False)
+            return self._own.execute(statement, values)
+
+        def executemany(self, statement: str, values: Any) -> Any:
+            look(self._connection, None, statement, values, None, many=True)
+            return self._own.executemany(statement, values)
+
     event.listen(Engine, "before_cursor_execute", look)
     try:
-        full.run(undone)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prepared, "embedded", Seen)
+            full.run(undone)
     finally:
         event.remove(Engine, "before_cursor_execute", look)
     return seen
