@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from gateway.model import ApiKey, Channel, Conversation, Credential, NoSecret, Operator, Password, StormRule, Tell
 from gateway.policy.caps import AccountCaps
@@ -39,12 +39,17 @@ def key_digest(key: str) -> bytes:
 
 def in_networks(peer: str, networks: Iterable[Network]) -> bool:
     """Whether the address lies in one of the networks; IPv4-mapped IPv6 counts as IPv4."""
+    address = _address(peer)
+    return address is not None and any(address in network for network in networks)
+
+
+@lru_cache(maxsize=4096)
+def _address(peer: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(peer)
     except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in network for network in networks)
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 @dataclass(frozen=True, slots=True)
