@@ -34,6 +34,9 @@ from gateway.verdicts import CREDENTIALS_WRONG, ON_HOLD, STORE_FULL, Kind, Refus
 
 log = structlog.get_logger()
 
+LOOK_FOR_ROOM_S = 0.1
+"""What comes in meanwhile is little beside ``store.min_free``; a full disk is looked at for each mail."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -94,6 +97,8 @@ class Intake:
         self._clock = clock
         self.bans = Bans(store, lambda: self.configuration, clock)
         self._full = False
+        self._roomy_until: dict[int, float] = {}
+        """By the size that is asked for, of which each listener has one."""
         self.quirks = QuirkBook(store, clock)
         self.rejections = RejectionBook(store, self._is_near, clock)
         self._confirming: set[asyncio.Task[None]] = set()
@@ -117,8 +122,11 @@ class Intake:
 
     def refusal_for_want_of_room(self, size: int) -> Refusal | None:
         """Why a MAIL of that many bytes is refused when the disk is nearly full; half as much again, as Postfix."""
+        if (now := time.monotonic()) < self._roomy_until.get(size, 0.0):
+            return None
         was_full, self._full = self._full, not self._store.database.has_room(size + size // 2)
         if not self._full:
+            self._roomy_until[size] = now + LOOK_FOR_ROOM_S
             return None
         if not was_full:
             log.error("store.nearly_full", alert=True)
