@@ -40,11 +40,11 @@ def parse(argument: str, keyword: str, *, lenient: bool) -> Path:
     if not colon or head.strip().upper() != keyword:
         raise BadPath(f"5.5.4 syntax: {'MAIL' if keyword == 'FROM' else 'RCPT'} {keyword}:<address>")
     match = _PATH.fullmatch(rest) or (_BARE_PATH.fullmatch(rest) if lenient else None)
+    address, parameters = match.groups() if match is not None else (None, None)
     # Not printable: line separators, invisible letters, those that turn the direction of writing.
-    if match is None or len(match[1].encode()) > MAX_ADDRESS or not match[1].isprintable():
+    if address is None or len(address.encode()) > MAX_ADDRESS or not address.isprintable():
         raise BadPath(f"5.1.{7 if keyword == 'FROM' else 3} that is no address")
-    address = match[1].removesuffix(".")
-    return Path(address, _parameters(match[2] or ""))
+    return Path(address.removesuffix("."), _parameters(parameters) if parameters else {})
 
 
 def listed(argument: str) -> list[str]:

@@ -1,7 +1,7 @@
 """One client's connection: its socket, its deadlines, lines in and replies out.
 
-aiosmtpd's protocol, of which the stream and AUTH's mechanisms are kept. Its set-up by reflection, its command
-loop and its timer are replaced; each keeps the protection that it replaces (reliability §3).
+aiosmtpd's protocol, of which AUTH's mechanisms are kept. Its set-up by reflection, its stream, its command loop and its
+timer are replaced; each keeps the protection that it replaces (reliability §3).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 import structlog
 from aiosmtpd.smtp import SMTP
-from aiosmtpd.smtp import Session as AiosmtpdSession
 
 from gateway import metrics
 from gateway.policy.accounts import in_networks
@@ -26,13 +25,12 @@ from gateway.settings.schema import ListenerSettings
 from gateway.smtp import first_bytes
 from gateway.smtp.early import first_words
 from gateway.smtp.limits import ABORT_AFTER_S, Budget, Connections
+from gateway.smtp.stream import Stream
 from gateway.verdicts import Refusal
 
 log = structlog.get_logger()
 
 LINE_LIMIT = 2048
-AUTH_LINE_LIMIT = 12288
-"""RFC 4954 §4."""
 SKIP_LIMIT = 1_000_000
 """Bytes of one line that are read and thrown away before its client is cut off."""
 STOPPING = "421 4.3.2 the gateway is stopping"
@@ -85,48 +83,38 @@ class No(Exception):
         self.door = door
 
 
-class Connection(SMTP):
+class Connection(Stream, SMTP):  # type: ignore[misc]  # SMTP's transport is any
     """What a session does apart from SMTP's commands."""
 
+    task: asyncio.Task[None] | None = None
+    deadline = math.inf
+    _peer = ""
+    _trusted = False
+    _is_proxy = False
+    """It may say who its client is."""
+    _fresh = True
+    """Nothing has been received yet."""
+    _in_handshake = False
+    _said_goodbye = False
+    _draining = False
+    _idle = True
+    _errors = 0
+    _lf_before = False
+    """The line before ended in a bare LF."""
+    _lf_only = True
+    """Every line of the client has ended in a bare LF so far."""
+    _unconfirmed = ""
+    """Queue id of a mail of whose 250 the client has not shown yet that it came through."""
+
     def __init__(self, terms: Terms, loop: asyncio.AbstractEventLoop, client: str | None = None) -> None:
-        # Not SMTP.__init__: it looks through all members by reflection, for every connection.
-        asyncio.StreamReaderProtocol.__init__(
-            self,
-            asyncio.StreamReader(limit=AUTH_LINE_LIMIT, loop=loop),
-            client_connected_cb=self._cb_client_connected,
-            loop=loop,
-        )
-        self.loop = loop
+        Stream.__init__(self, loop)  # not SMTP's: it looks through all members by reflection, for every connection
         self._terms = terms
         self._settings = terms.settings
         self._is_lmtp = terms.settings.protocol == "lmtp"
-        self.session = AiosmtpdSession(loop)  # aiosmtpd's AUTH methods look at it
-        self.envelope = None
-        self.task: asyncio.Task[None] | None = None
-        self.deadline = math.inf
         self._client = client
         """Address of the client behind a proxy."""
-        self._peer = ""
-        self._trusted = False
-        self._tls = False
-        self._is_proxy = False
-        """It may say who its client is."""
-        self._fresh = True
-        """Nothing has been received yet."""
-        self._in_handshake = False
-        self._said_goodbye = False
-        self._draining = False
-        self._idle = True
-        self._errors = 0
         self._quirks: list[Quirk] = []
         """What was forgiven in this session, in order; those of former mails were taken out."""
-        self._lf_before = False
-        """The line before ended in a bare LF."""
-        self._lf_only = True
-        """Every line of the client has ended in a bare LF so far."""
-        self._unconfirmed = ""
-        """Queue id of a mail of whose 250 the client has not shown yet that it came through."""
-        self._out = bytearray()
         self._spoken = Spoken()
 
     @property
@@ -172,8 +160,7 @@ class Connection(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is here."""
-        asyncio.StreamReaderProtocol.connection_made(self, transport)
-        self.transport = transport
+        Stream.connection_made(self, transport)
         address = transport.get_extra_info("peername")
         if not self._terms.is_local:
             if not address:  # uvloop knows no address of a client that has gone: nobody to trust, or to answer
@@ -186,7 +173,7 @@ class Connection(SMTP):
             self._say_goodbye(refusal)
             return
         log.debug("smtp.connected", listener=self._settings.name, peer=self._peer)
-        self.task = self._handler_coroutine = self.loop.create_task(self._handle_client())
+        self.task = self.loop.create_task(self._handle_client())
 
     def _admit(self) -> str:
         """Count the client in, by its address; or the words of the goodbye."""
@@ -219,19 +206,14 @@ class Connection(SMTP):
                 self._turned_away(Door.TLS_FIRST, reply)
                 self._say_goodbye(reply)
                 return
-        asyncio.StreamReaderProtocol.data_received(self, data)
+        Stream.data_received(self, data)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone. What is being committed is committed."""
         if error is None:
             self._confirm()
         self._leave()
-        asyncio.StreamReaderProtocol.connection_lost(self, error)
-        self.transport = None
-
-    def eof_received(self) -> bool | None:
-        """The client sends no more; it may still listen for the answer to what it has sent."""
-        return asyncio.StreamReaderProtocol.eof_received(self)
+        Stream.connection_lost(self, error)
 
     def _confirm(self) -> None:
         if self._unconfirmed:
@@ -250,7 +232,7 @@ class Connection(SMTP):
 
     def _forgive_old_tls(self) -> None:
         """TLS 1.0 and 1.1 are for devices in trusted networks, whatever the listener takes. Raises ``Goodbye``."""
-        ssl_object = self._transport.get_extra_info("ssl_object") if self._tls else None
+        ssl_object = self.transport.get_extra_info("ssl_object") if self._tls and self.transport else None
         if ssl_object is None or ssl_object.version() not in _OLD_TLS:
             return
         if not self._lenient:
@@ -277,10 +259,7 @@ class Connection(SMTP):
                 self._leave()
         if transport is None:
             raise Goodbye
-        # Protocol, reader and writer go on over the new transport; asyncio offers no public way to say so.
-        self.transport = self._transport = transport
-        self._reader._transport = self._writer._transport = transport  # type: ignore[attr-defined]
-        self._over_ssl = self._tls = True
+        self.transport, self._tls = transport, True
 
     # ── its end ──────────────────────────────────────────────────────────────────────────────
 
@@ -304,15 +283,14 @@ class Connection(SMTP):
         if self._in_handshake and self.task is not None:
             self.task.cancel()  # uvloop's handshake does not notice an abort
         if self.transport is not None:
-            self.transport.abort()  # type: ignore[attr-defined]
+            self.transport.abort()
 
     def _say_goodbye(self, line: str) -> None:
         self._said_goodbye = True
         if self.transport is not None:
             self._reply(line)
-            self._writer.write(bytes(self._out))
-            self._out.clear()
-            self._writer.close()
+            self.write_out()
+            self.transport.close()
 
     # ── the conversation ─────────────────────────────────────────────────────────────────────
 
@@ -326,15 +304,15 @@ class Connection(SMTP):
             self._reply("421 4.3.0 temporary fault")
         finally:
             # Closing: the handshake has failed, and uvloop takes no word for a client that is gone.
-            if self.transport is not None and not self._said_goodbye and not self._writer.is_closing():
+            if self.transport is not None and not self._said_goodbye and not self.transport.is_closing():
                 self._said_goodbye = True
-                self._writer.write(bytes(self._out))
-                self._writer.close()
+                self.write_out()
+                self.transport.close()
                 self.deadline = self.loop.time() + ABORT_AFTER_S
 
     async def _converse(self) -> None:
         if not self._trusted and self.transport is not None:
-            early = await first_words(self.transport, self._reader, self._settings.greet_pause)
+            early = await first_words(self, self._settings.greet_pause)
             if early:
                 self._too_early(early)
         self._greeting()
@@ -379,8 +357,8 @@ class Connection(SMTP):
     async def _read_line(self) -> str:
         """The next command without its line end."""
         self.deadline = self.loop.time() + self._settings.command_timeout
-        if b"\n" not in self._reader._buffer:  # type: ignore[attr-defined]
-            await self._flush()
+        if not self.has_line:
+            await self.flush()
         self._idle = True
         try:
             raw = await self._next_line()
@@ -413,40 +391,26 @@ class Connection(SMTP):
 
     async def _next_line(self) -> bytes:
         """With its end. A base64 library's LF, before the CRLF that ends the line, makes no second one."""
-        raw = await self._reader.readuntil(b"\n")
+        raw = await self.line()
         while self._lf_before and raw == b"\r\n" and self._lenient:
             self._quirk(Quirk.STRAY_BYTES)
-            if b"\n" not in self._reader._buffer:  # type: ignore[attr-defined]
-                await self._flush()
-            raw = await self._reader.readuntil(b"\n")
+            if not self.has_line:
+                await self.flush()
+            raw = await self.line()
         self._lf_before = not raw.endswith(b"\r\n")
         return raw
 
     async def _skip_line(self) -> None:
-        skipped = 0
-        while skipped < SKIP_LIMIT:
-            try:
-                await self._reader.readuntil(b"\n")
-            except asyncio.LimitOverrunError as error:
-                await self._reader.readexactly(error.consumed)
-                skipped += error.consumed
-            else:
-                return
-        self._reply("500 5.5.2 line too long")
-        raise Goodbye
+        if not await self.skip_line(SKIP_LIMIT):
+            self._reply("500 5.5.2 line too long")
+            raise Goodbye
 
     def _reply(self, line: str) -> None:
         """One line, held back until the client waits for it: pipelined commands get their answers at once."""
         self._out += line.encode("ascii", "replace") + b"\r\n"
         self._spoken.server(line)
 
-    async def _flush(self) -> None:
-        if self._out:
-            self._writer.write(bytes(self._out))
-            self._out.clear()
-            await self._writer.drain()
-
     async def push(self, status: Any) -> None:
         """aiosmtpd's way to reply; its AUTH methods wait for an answer directly after."""
         self._reply(status.decode("ascii") if isinstance(status, bytes) else status)
-        await self._flush()
+        await self.flush()

@@ -6,11 +6,11 @@ blocks into one buffer.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 
-BLOCK = 65536
+from gateway.smtp.stream import Stream
+
 DISCARD = 4
 """How many times the limit is read and thrown away before a client that does not stop is cut off."""
 _END = b"\r\n.\r\n"
@@ -31,9 +31,9 @@ class Crowded(Exception):
 
 
 async def read_data(
-    reader: asyncio.StreamReader, limit: int, *, lf_ends: bool, fits: Callable[[int], bool] = lambda size: True
+    stream: Stream, limit: int, *, lf_ends: bool, fits: Callable[[int], bool] = lambda size: True
 ) -> bytes:
-    """The raw text, dots still stuffed. What was pipelined behind it stays in the reader.
+    """The raw text, dots still stuffed. What was pipelined behind it stays in the stream.
 
     ``lf_ends``: a trusted device that ends its lines in LF may end the text so, too. ``fits`` is asked before so
     many bytes are held. Raises ``TooLarge``, ``Crowded``, and ``asyncio.IncompleteReadError`` when the client goes
@@ -45,8 +45,7 @@ async def read_data(
         span = _find_end(held, searched, lf_ends)
         if span is not None:
             start, end = span
-            # Back into the reader it goes; StreamReader has no public way for that.
-            reader._buffer[:0] = held[end:]  # type: ignore[attr-defined]
+            stream.unread(held[end:])
             if discarded or start > limit:  # two bytes before the text, two of its last line end behind it
                 raise TooLarge(ended=True)
             del held[start:]
@@ -57,9 +56,7 @@ async def read_data(
                 raise TooLarge(ended=False)
             del held[: -len(_END)]
         searched = max(0, len(held) - len(_END))
-        block = await reader.read(BLOCK)
-        if not block:
-            raise asyncio.IncompleteReadError(b"", None)
+        block = await stream.block()
         if not fits(len(held) + len(block)):
             raise Crowded
         held += block

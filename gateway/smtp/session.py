@@ -94,7 +94,8 @@ class Session(AuthConnection):
         await self._greet(argument, extended=False)
 
     async def _greet(self, argument: str, *, extended: bool) -> None:
-        name = "".join(char for char in argument if char.isprintable())[:255]
+        printable = argument if argument.isprintable() else "".join(char for char in argument if char.isprintable())
+        name = printable[:255]
         if not name and not self._lenient:
             raise No("501 5.5.4 name missing")
         self._forgive_old_tls()
@@ -115,8 +116,7 @@ class Session(AuthConnection):
         if self._is_proxy:
             lines.append(f"{xclient.OFFER} LOGIN" if self._settings.xclient_login else xclient.OFFER)
         lines.append("ENHANCEDSTATUSCODES")
-        for line in lines[:-1]:
-            self._reply(f"250-{line}")
+        self._out += "".join([f"250-{line}\r\n" for line in lines[:-1]]).encode("ascii", "replace")
         self._reply(f"250 {lines[-1]}")
 
     async def _xclient(self, argument: str) -> None:
@@ -155,7 +155,7 @@ class Session(AuthConnection):
             raise No("503 5.5.1 TLS is on already" if self._tls else "502 5.5.1 no TLS here")
         if argument:
             raise No("501 5.5.4 no argument, please")
-        if self._reader._buffer:  # type: ignore[attr-defined]
+        if self.has_bytes:
             # Whoever sits in between has added commands that would run as the client's (CVE-2024-34083).
             log.warning("smtp.injection", listener=self._settings.name, peer=self._peer)
             self._reply(reply := "503 5.5.1 nothing may follow STARTTLS in clear")
@@ -163,8 +163,7 @@ class Session(AuthConnection):
             raise Goodbye
         assert self._terms.tls is not None
         self._reply("220 2.0.0 go ahead")
-        self._writer.write(bytes(self._out))  # and no drain: what comes in while it waits would be taken for mail
-        self._out.clear()
+        self.write_out()  # and no wait: what comes in meanwhile would be taken for mail
         await self._encrypt(self._terms.tls)
         self._helo, self._extended, self._identity = "", False, None
         self._reset()
@@ -270,7 +269,7 @@ class Session(AuthConnection):
         if self._lf_only and not self._lenient:  # it would wait for ever for an end that we must not see
             raise No("550 5.5.2 FORMAT end your lines in CRLF", door=Door.LF_ONLY)
         self._reply("354 end with <CRLF>.<CRLF>")
-        await self._flush()
+        await self.flush()
         began, timeout_s = self.loop.time(), self._settings.data_timeout
         self.deadline = began + timeout_s if self._trusted else data_deadline(began, 0, timeout_s)
         with self._terms.budget.share() as fits:
@@ -289,7 +288,7 @@ class Session(AuthConnection):
         """The mail as it was meant; None when it was refused. Raises ``Goodbye``."""
         try:
             raw = await read_data(
-                self._reader,
+                self,
                 self._settings.max_message_bytes,
                 lf_ends=self._lf_only and self._lenient,
                 fits=fits,
@@ -320,12 +319,13 @@ class Session(AuthConnection):
         return unstuffed(raw)
 
     async def _hand_over(self, content: bytes) -> None:
-        """Until the store has it, or has not. A client that leaves meanwhile stops nothing."""
+        """Until the store has it, or has not. A client that leaves meanwhile stops nothing: nobody cancels this task
+        but for a handshake."""
         self.deadline = math.inf
         self._spoken.note(f"C: ({len(content)} bytes of mail)")
         envelope = self._envelope()
         try:
-            answer = await asyncio.shield(self._terms.intake.accept(envelope, content))
+            answer = await self._terms.intake.accept(envelope, content)
         except Exception:
             log.exception("mail.fault", queue_id=envelope.queue_id, alert=True)
             self._answer_all(f"451 4.3.0 BUSY temporary fault, queue id {envelope.queue_id}")

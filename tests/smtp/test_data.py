@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.smtp.data import TooLarge, normalised, read_data, unstuffed
+from gateway.smtp.stream import Stream
 
 PIECES = st.lists(
     st.sampled_from([b"\r\n", b"\r", b"\n", b".", b"..", b"\0", b"text", b"\r\n.\r\n", b"\n.\n"]), max_size=25
@@ -17,28 +18,28 @@ PIECES = st.lists(
 CUTS = st.lists(st.integers(1, 9), max_size=60)
 
 
-async def fed(stream: bytes, cuts: list[int], limit: int, *, lf_ends: bool) -> tuple[bytes | TooLarge | None, bytes]:
-    """What is read, and what stays in the reader. None: the text has no end."""
-    reader = asyncio.StreamReader()
+async def fed(sent: bytes, cuts: list[int], limit: int, *, lf_ends: bool) -> tuple[bytes | TooLarge | None, bytes]:
+    """What is read, and what stays in the stream. None: the text has no end."""
+    stream = Stream(asyncio.get_running_loop())
 
     async def feed() -> None:
-        rest = stream
+        rest = sent
         for cut in cuts:
-            reader.feed_data(rest[:cut]) if rest else None
+            stream.data_received(rest[:cut]) if rest else None
             rest = rest[cut:]
             await asyncio.sleep(0)
-        reader.feed_data(rest) if rest else None
-        reader.feed_eof()
+        stream.data_received(rest) if rest else None
+        stream.eof_received()
 
     feeder = asyncio.create_task(feed())
     try:
-        found: bytes | TooLarge | None = await read_data(reader, limit, lf_ends=lf_ends)
+        found: bytes | TooLarge | None = await read_data(stream, limit, lf_ends=lf_ends)
     except TooLarge as too_large:
         found = too_large
     except asyncio.IncompleteReadError:
         found = None
     await feeder
-    return found, await reader.read()
+    return found, await stream.block() if stream.has_bytes else b""
 
 
 @given(pieces=PIECES, cuts=CUTS, lf_ends=st.booleans())
