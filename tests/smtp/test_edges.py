@@ -7,6 +7,7 @@ import gc
 import socket
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from structlog.testing import capture_logs
@@ -300,3 +301,20 @@ async def test_tls_clients_that_half_close_have_their_mail_kept(tmp_path: Path, 
         async with asyncio.timeout(10):
             while not daemon.platform.messages:
                 await asyncio.sleep(0.02)
+
+
+async def test_a_disk_with_room_is_not_looked_at_for_each_mail_a_full_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with public(tmp_path) as daemon:
+        client = await Client.connect(daemon)
+        await client.say("EHLO client")
+        monkeypatch.setattr("gateway.service.intake.LOOK_FOR_ROOM_S", 3600.0)
+        for has_room, looks in ((False, 2), (True, 1)):
+            disk = Mock(return_value=has_room)
+            monkeypatch.setattr(daemon.store.database, "has_room", disk)
+            for _ in range(2):
+                answer = await client.say("MAIL FROM:<alerts@bank.example>")
+                assert answer[:9] == ("250 2.1.0" if has_room else "452 4.3.1")
+                await client.say("RSET")
+            assert disk.call_count == looks
