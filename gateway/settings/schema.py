@@ -14,19 +14,14 @@ from gateway.providers.registry import kinds
 from gateway.settings.dialects import DialectsSettings
 from gateway.settings.limits import DestinationSettings, HouseLimitSettings
 from gateway.settings.listeners import DnsSettings, ListenerSettings
-from gateway.settings.notation import host_and_port, weekdays
+from gateway.settings.notation import weekdays
 from gateway.settings.sites import (
     CallbacksSettings,
     ConsoleSettings,
     MetricsSettings,
-    OidcSettings,
-    ProxyLoginSettings,
 )
-from gateway.settings.values import Country, HoursOfDay, Language, Name, Network, OneOrMore, Seconds
+from gateway.settings.values import Country, HoursOfDay, Language, Name, OneOrMore, Seconds
 from gateway.strict import Strict, TimeZone
-
-__all__ = ["ListenerSettings", "Network", "OidcSettings", "ProxyLoginSettings", "host_and_port"]
-"""For the doors, which know only this file."""
 
 
 class ServerSettings(Strict):

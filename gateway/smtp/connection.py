@@ -21,7 +21,7 @@ from gateway.service.intake import Intake
 from gateway.service.quirks import Quirk
 from gateway.service.rejections import At, Door, Spoken
 from gateway.service.wording import smtp_line
-from gateway.settings.schema import ListenerSettings
+from gateway.settings.listeners import ListenerSettings
 from gateway.smtp import first_bytes
 from gateway.smtp.early import first_words
 from gateway.smtp.limits import ABORT_AFTER_S, Budget, Connections

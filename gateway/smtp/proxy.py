@@ -18,7 +18,7 @@ import structlog
 from aiosmtpd.proxy_protocol import AF, PROTO, V2_CMD, ProxyData, get_proxy
 
 from gateway.policy.accounts import in_networks
-from gateway.settings.schema import ListenerSettings
+from gateway.settings.listeners import ListenerSettings
 from gateway.smtp.limits import UNKNOWN
 
 log = structlog.get_logger()

@@ -12,7 +12,8 @@ from typing import Any
 
 from gateway.service.intake import Intake
 from gateway.service.rejections import At, Door
-from gateway.settings.schema import ListenerSettings, host_and_port
+from gateway.settings.listeners import ListenerSettings
+from gateway.settings.notation import host_and_port
 from gateway.smtp.connection import Connection, Terms
 from gateway.smtp.doorstep import HANDSHAKE_S, Doorstep
 from gateway.smtp.limits import Budget, Connections

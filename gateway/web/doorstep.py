@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gateway.service.audit import DOOR, Doorway
-from gateway.settings.schema import Network
+from gateway.settings.values import Network
 from gateway.sms.numbers import mask
 from gateway.web import cookies
 from gateway.web.console import Console

@@ -16,7 +16,7 @@ from gateway.policy.permissions import Visitor
 from gateway.service.sessions import NotLetIn, Session, Sessions, Stranger
 from gateway.service.tokens import Tokens
 from gateway.settings.load import Configuration
-from gateway.settings.schema import ProxyLoginSettings
+from gateway.settings.sites import ProxyLoginSettings
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from gateway.policy.permissions import Role
 from gateway.service.sessions import Named
-from gateway.settings.schema import OidcSettings
+from gateway.settings.sites import OidcSettings
 from gateway.web import cookies
 from gateway.web.console import Console
 

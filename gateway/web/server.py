@@ -8,7 +8,7 @@ import ssl
 import uvicorn
 from fastapi import FastAPI
 
-from gateway.settings.schema import host_and_port
+from gateway.settings.notation import host_and_port
 
 DRAIN_S = 3
 """For requests under way at the end; event streams are cut."""
