@@ -106,7 +106,9 @@ def rejections(
         raise typer.Exit(EX_USAGE)
     found = asyncio.run(_rejections(config, Which(None, reason, listener, peer), limit))
     if as_json:
-        print_json([{**asdict(one), **asdict(advise(one, language))} for one in found])
+        print_json(
+            [{**asdict(one), "id": one.name, "verdict": one.verdict, **asdict(advise(one, language))} for one in found]
+        )
         return
     for one in found:
         _show_rejection(one, language, dialogue)

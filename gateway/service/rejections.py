@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -222,29 +222,16 @@ def _printable(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(Row):
     """One entry: a row of what was turned away, or a mail that was answered with a refusal."""
 
-    id: str
-    """A number, or the queue id of the mail."""
-    mail: str | None
-    first_at: float
-    last_at: float
-    count: int
-    listener: str
-    peer: str
-    trusted: bool
-    helo: str
-    tls: bool
-    reason: str
-    verdict: str
-    """Empty where the doors' reasons have none."""
-    values: Mapping[str, str | int]
-    reply: str
-    sender: str
-    recipients: tuple[str, ...]
-    account: str | None
-    dialogue: tuple[str, ...]
+    mail: str | None = None
+    """Its queue id; there is no other ``id`` then."""
+
+    @property
+    def name(self) -> str:
+        """A number, or the queue id of the mail."""
+        return self.mail or str(self.id)
 
     @property
     def refusal(self) -> Refusal | None:
@@ -278,7 +265,11 @@ class Rejections:
             return rows, mails
 
         rows, mails = await self._store.read(read)
-        found = sorted([*map(_of_row, rows), *map(_of_mail, mails)], key=lambda one: one.last_at, reverse=True)
+        found = sorted(
+            [*(Rejection(**asdict(row)) for row in rows), *map(_of_mail, mails)],
+            key=lambda one: one.last_at,
+            reverse=True,
+        )
         if len(found) <= limit:
             return Page(found, None)
         return Page(found[:limit], _cursor_behind(found[:limit], cursor))
@@ -286,7 +277,7 @@ class Rejections:
     async def find(self, number: int) -> Rejection | None:
         """One of those at the doors, by its number."""
         row = await self._store.read(lambda connection: rejections.one(connection, number))
-        return None if row is None else _of_row(row)
+        return None if row is None else Rejection(**asdict(row))
 
 
 def _cursor(before: str | None) -> tuple[float, int, str] | None:
@@ -301,38 +292,13 @@ def _cursor_behind(found: Sequence[Rejection], cursor: tuple[float, int, str] | 
     at = found[-1].last_at
     same = [one for one in found if one.last_at == at]
     before = cursor if cursor is not None and cursor[0] == at else None
-    numbers = [int(one.id) for one in same if one.mail is None] or [before[1] if before else 2**62]
+    numbers = [one.id for one in same if one.id is not None] or [before[1] if before else 2**62]
     mails = [one.mail for one in same if one.mail] or [before[2] if before else "zzzz"]
     return f"{at!r},{min(numbers)},{min(mails)}"
 
 
-def _of_row(row: Row) -> Rejection:
-    return Rejection(
-        id=str(row.id),
-        mail=None,
-        first_at=row.first_at,
-        last_at=row.last_at,
-        count=row.count,
-        listener=row.listener,
-        peer=row.peer,
-        trusted=row.trusted,
-        helo=row.helo,
-        tls=row.tls,
-        reason=row.reason,
-        verdict=row.verdict,
-        values=row.values,
-        reply=row.reply,
-        sender=row.sender,
-        recipients=row.recipients,
-        account=row.account,
-        dialogue=row.dialogue,
-    )
-
-
 def _of_mail(mail: RefusedMail) -> Rejection:
-    refusal = Refusal(REASONS[mail.reason], mail.values)
     return Rejection(
-        id=mail.id,
         mail=mail.id,
         first_at=mail.at,
         last_at=mail.at,
@@ -343,7 +309,6 @@ def _of_mail(mail: RefusedMail) -> Rejection:
         helo=mail.helo,
         tls=mail.tls,
         reason=mail.reason,
-        verdict=refusal.code,
         values=mail.values,
         reply="",
         sender=_masked_number(mail.sender),

@@ -101,8 +101,7 @@ def test_recipients_are_masked(address: str, shown: str) -> None:
 
 def rejection(reason: str, **changes: object) -> Rejection:
     usual: dict[str, object] = {
-        "id": "1",
-        "mail": None,
+        "id": 1,
         "first_at": 1.0,
         "last_at": 1.0,
         "count": 1,
@@ -112,7 +111,6 @@ def rejection(reason: str, **changes: object) -> Rejection:
         "helo": "",
         "tls": False,
         "reason": reason,
-        "verdict": "",
         "values": {},
         "reply": "500 5.5.1 command not recognized",
         "sender": "alerts@x.example",

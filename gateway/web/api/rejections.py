@@ -56,7 +56,7 @@ def body(one: Rejection, words: str) -> RejectionBody:
     """As JSON shows it; ``words`` is the language."""
     advice = advise(one, words)
     return RejectionBody(
-        id=one.id,
+        id=one.name,
         mail=one.mail,
         first_at=datetime.fromtimestamp(one.first_at, UTC),
         last_at=datetime.fromtimestamp(one.last_at, UTC),

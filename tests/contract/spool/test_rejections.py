@@ -53,7 +53,7 @@ async def test_alike_ones_of_a_day_are_one(store: Store) -> None:
     ]
     assert (found[2].first_at, found[2].dialogue) == (NOW, ("C: EHLO client",))
     assert (found[2].verdict, found[1].verdict) == ("FORBIDDEN", "")
-    assert await Rejections(store).find(int(found[1].id)) == found[1]
+    assert await Rejections(store).find(int(found[1].name)) == found[1]
     assert await Rejections(store).find(10**6) is None
 
 
@@ -97,7 +97,7 @@ async def test_pages_hold_both_kinds_each_once(store: Store, limit: int) -> None
         before = page.next
         if before is None:
             break
-    assert len(found) == len({(one.mail, one.id) for one in found}) == 14
+    assert len(found) == len({one.name for one in found}) == 14
     assert [one.last_at for one in found] == sorted((one.last_at for one in found), reverse=True)
     (refused,) = [one for one in found if one.mail == mails[0].envelope.queue_id]
     assert (refused.verdict, refused.values) == ("NO LIST", {"list": "7"})
