@@ -14,7 +14,20 @@ from starlette.exceptions import HTTPException
 
 from gateway import __version__
 from gateway.web import probes
-from gateway.web.api import about, events, explain, figures, messages, providers, rejections, route, segments
+from gateway.web.api import (
+    about,
+    changes,
+    events,
+    explain,
+    figures,
+    message,
+    messages,
+    providers,
+    rejections,
+    route,
+    segments,
+    send,
+)
 from gateway.web.api import accounts as accounts_api
 from gateway.web.api import audit as audit_api
 from gateway.web.api import lists as lists_api
@@ -51,6 +64,9 @@ API = (
     explain.router,
     figures.router,
     messages.router,
+    send.router,
+    changes.router,
+    message.router,
     providers.router,
     people_api.router,
     rejections.router,

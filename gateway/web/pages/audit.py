@@ -2,74 +2,62 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import AsyncIterator
 from datetime import date, datetime, tzinfo
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from gateway.policy.permissions import Scope, Visitor
 from gateway.service.audit import Place, Wanted
 from gateway.web.needs import Services, needs
 from gateway.web.rendering import is_fragment, page
+from gateway.web.spreadsheet import line
 from gateway.web.zones import zone_of
 
 router = APIRouter()
 
 AT_ONCE = 100
 IN_A_FILE = 1000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Text = Annotated[str, Query(max_length=200)]
 Admin = Annotated[Visitor, needs(Scope.ADMIN)]
 
 
+def filter_of(who: Text = "", what: Text = "", first: Text = "", last: Text = "") -> dict[str, str]:
+    """As the form has it."""
+    return {"who": who, "what": what, "first": first, "last": last}
+
+
+Asked = Annotated[dict[str, str], Depends(filter_of)]
+
+
 @router.get("/audit")
-async def audit(
-    request: Request,
-    console: Services,
-    visitor: Admin,
-    who: Text = "",
-    what: Text = "",
-    first: Text = "",
-    last: Text = "",
-    after: Text = "",
-) -> Response:
+async def audit(request: Request, console: Services, visitor: Admin, asked: Asked, after: Text = "") -> Response:
     """The newest first."""
     del visitor
-    looks, place = await console.audit.search(wanted(request, who, what, first, last), AT_ONCE, place_of(after))
-    asked = {"who": who, "what": what, "first": first, "last": last}
+    looks, place = await console.audit.search(wanted(asked, request), AT_ONCE, place_of(after))
     further = urlencode({**asked, "after": f"{place[0]!r} {place[1]}"}) if place else ""
     template = "_audit_rows.html" if is_fragment(request) and after else "audit.html"
     return page(request, template, looks=looks, asked=asked, further=further, query=urlencode(asked))
 
 
 @router.get("/audit.csv")
-async def audit_csv(
-    request: Request,
-    console: Services,
-    visitor: Admin,
-    who: Text = "",
-    what: Text = "",
-    first: Text = "",
-    last: Text = "",
-) -> Response:
+async def audit_csv(request: Request, console: Services, visitor: Admin, asked: Asked) -> Response:
     """All that the filter lets through. That somebody has taken it is in it, too."""
     await console.audit.note(visitor.login, "audit.csv")
-    asked = wanted(request, who, what, first, last)
+    which = wanted(asked, request)
 
     async def lines() -> AsyncIterator[str]:
-        yield _line("at", "who", "via", "what", "subject")
+        yield line(("at", "who", "via", "what", "subject"))
         place: Place | None = None
         while True:
-            looks, place = await console.audit.search(asked, IN_A_FILE, place)
+            looks, place = await console.audit.search(which, IN_A_FILE, place)
             for look in looks:
                 at = datetime.fromtimestamp(look.at).astimezone().isoformat(timespec="seconds")
-                yield _line(at, look.who, look.via, look.what, look.subject)
+                yield line((at, look.who, look.via, look.what, look.subject))
             if place is None:
                 return
 
@@ -77,10 +65,11 @@ async def audit_csv(
     return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def wanted(request: Request, who: str, what: str, first: str, last: str) -> Wanted:
-    """The filter as the form has it: days on the visitor's clock, the last one included."""
+def wanted(asked: dict[str, str], request: Request) -> Wanted:
+    """Days are those on the visitor's clock, the last one included."""
     zone = zone_of(request)
-    return Wanted(who.strip() or None, what.strip() or None, _day(first, 0, zone), _day(last, 1, zone))
+    who, what = asked["who"].strip() or None, asked["what"].strip() or None
+    return Wanted(who, what, _day(asked["first"], 0, zone), _day(asked["last"], 1, zone))
 
 
 def _day(value: str, more: int, zone: tzinfo | None) -> float | None:
@@ -98,10 +87,3 @@ def place_of(after: str) -> Place | None:
         return float(at), int(serial)
     except ValueError:
         return None
-
-
-def _line(*cells: str) -> str:
-    """No cell is taken for a formula by whoever opens it in an office program."""
-    out = io.StringIO()
-    csv.writer(out).writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
-    return out.getvalue()
