@@ -67,6 +67,12 @@ async def test_by_the_api_and_the_command_line(tmp_path: Path) -> None:
         assert code == 0
         assert "C: RCPT TO:<v***@elsewhere.example>" in out
         assert "qwerty" not in out
+        code, out, _ = await command("rejections", "--json", "--config", config)
+        both = [
+            [(one["id"], one["mail"], one["verdict"], one["reason"]) for one in found]
+            for found in (json.loads(out), first["items"] + rest["items"])
+        ]
+        assert both[0] == both[1]
         code, out, _ = await command("log", "kind:refused", "kind:rejected", "--json", "--config", config)
         told = [json.loads(line) for line in out.splitlines()]
         assert [(one["kind"], one["verdict"]) for one in told] == [
