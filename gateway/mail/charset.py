@@ -6,6 +6,7 @@ import codecs
 import re
 from binascii import a2b_base64
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.verdicts import CHARSET_UNDECODABLE, CHARSET_UNKNOWN, Refused
 
@@ -165,6 +166,7 @@ def _refuse_shifts(data: bytes) -> None:
             raise Refused(CHARSET_UNKNOWN, charset="utf-7")
 
 
+@lru_cache(maxsize=256)
 def _codec(name: str) -> str:
     try:
         codec = codecs.lookup(name).name
@@ -185,7 +187,9 @@ def _strict(data: bytes, charset: str) -> str:
 
 def _is_cyrillic_utf8(data: bytes) -> bool:
     """At least three Russian or Ukrainian letters, nothing that is not valid UTF-8."""
-    return len(_CYRILLIC_IN_UTF8.findall(data)) >= 3 and _attempt(data, "utf-8") is not None
+    if data.isascii() or _attempt(data, "utf-8") is None:
+        return False
+    return len(_CYRILLIC_IN_UTF8.findall(data)) >= 3
 
 
 def _printable(name: str) -> str:

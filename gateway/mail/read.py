@@ -31,8 +31,11 @@ _SAFE_FIELDS = {
 }
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/\s]|(?<=\S)[^\S\r\n]+(?=\S)")
 """Any other character, or a blank between two of a line: a footer's words are letters too."""
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]*+\r?+\n)*+[A-Za-z0-9+/]*+\s*+")
+"""Without such damage: found in a tenth of the time."""
 _MESSAGE_ID = re.compile(r"<[\x21-\x3b\x3d\x40-\x7e]{1,248}>")
 _SPACES = {0x00A0: " ", 0x202F: " ", 0x2007: " "} | dict.fromkeys((0xFEFF, 0x200B, 0x2060, 0x00AD, 0x0000))
+_SPECIAL = re.compile(f"[{''.join(map(chr, _SPACES))}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,10 @@ def _safe_headers(message: Message) -> Iterator[tuple[str, str]]:
             found.setdefault(name, []).append(value)
     for name in _SAFE_FIELDS.values():
         for value in found.get(name, [])[:3]:
-            yield name, headers.unfolded(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:500]
+            text = headers.unfolded(value)
+            if not text.isascii():
+                text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            yield name, text[:500]
 
 
 # ── its text ─────────────────────────────────────────────────────────────────────────────────
@@ -164,7 +170,7 @@ def _check(part: Message) -> None:
     if str(part.get("Content-Transfer-Encoding", "")).strip().lower() != "base64":
         return
     letters = coded.partition("=")[0]
-    damage = _NOT_BASE64.search(letters)
+    damage = None if _BASE64.fullmatch(letters) else _NOT_BASE64.search(letters)
     if damage or len("".join(letters.split())) % 4 == 1:
         raise Refused(CHARSET_UNDECODABLE, charset="base64", position=damage.start() if damage else len(letters))
 
@@ -215,7 +221,7 @@ def _is_ascii(charset: str) -> bool:
 
 def _tidy(text: str) -> str:
     """No-break spaces become spaces; byte order marks, zero-width spaces, soft hyphens and NULs go."""
-    return text if text.isascii() and "\0" not in text else text.translate(_SPACES)
+    return text.translate(_SPACES) if _SPECIAL.search(text) else text
 
 
 def _param(part: Message, name: str) -> str | None:
