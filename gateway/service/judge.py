@@ -6,9 +6,8 @@ The doors' intake and ``email2sms parse`` share it, so what is explained is what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ParamSpec, TypeVar
 
 from gateway.dialects import REPAIRED, Dialect, split_address
 from gateway.mail.read import OpenedMail, open_mail, read
@@ -38,9 +37,6 @@ from gateway.service.phonebook import Phonebook
 from gateway.settings.load import Configuration
 from gateway.sms import numbers
 from gateway.verdicts import RELAY_DENIED, SENDER_NOT_ALLOWED, SENDER_NOT_VERIFIED, Refusal, Refused
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _LARGE = 10_000
 """Bytes from which a mail is taken apart in a thread: the worst of this size holds the loop for a twentieth of a
@@ -163,12 +159,10 @@ async def _steps(
     phonebook: Phonebook | None,
 ) -> None:
     envelope, directory = case.envelope, configuration.directory
-    case.opened = await _maybe_in_thread(len(raw), open_mail, raw)
-    checks.sender_is_somebodys(envelope, case.opened.from_addresses, directory)
-    case.dialect = _common_dialect(envelope.recipients, configuration.dialects)
-    case.mail = await _maybe_in_thread(len(raw), read, case.opened, case.dialect.charset)
-    parsed = case.dialect.parse(case.mail, envelope.recipients, directory.knows)
-    case.submission = submission = _spoken(parsed, envelope)
+    if len(raw) < _LARGE:
+        mail, submission = _understood(case, raw, configuration)
+    else:
+        mail, submission = await asyncio.to_thread(_understood, case, raw, configuration)
     case.account = directory.claimed(submission.credential)
     case.verified = checks.verified_by(envelope, case.account)
     await _examine(case, raw, configuration, examiner)
@@ -180,11 +174,23 @@ async def _steps(
     source = attempt.peer if attempt is not None and not attempt.at_home else ""
     proven = await credentials.prove(case.account, submission.credential, source)
     account = checks.account_is_proven(case.account, proven)
-    checks.sender_is_the_accounts(envelope, case.mail.from_addresses, account)
+    checks.sender_is_the_accounts(envelope, mail.from_addresses, account)
     checks.verification_is_enough(account, case.verified, case.evidence)
     if phonebook is not None:
         account = await phonebook.consult(account, submission)
     case.accepted = await decided(envelope, submission, account, case.verified, configuration)
+
+
+def _understood(case: Case, raw: bytes, configuration: Configuration) -> tuple[ReceivedEmail, Submission]:
+    """What the mail says and asks for: all that takes longer for a longer mail."""
+    envelope, directory = case.envelope, configuration.directory
+    case.opened = open_mail(raw)
+    checks.sender_is_somebodys(envelope, case.opened.from_addresses, directory)
+    case.dialect = _common_dialect(envelope.recipients, configuration.dialects)
+    case.mail = read(case.opened, case.dialect.charset)
+    parsed = case.dialect.parse(case.mail, envelope.recipients, directory.knows)
+    case.submission = _spoken(parsed, envelope)
+    return case.mail, case.submission
 
 
 async def decided(
@@ -215,10 +221,6 @@ def _spoken(submission: Submission, envelope: Envelope) -> Submission:
     if not login:
         raise Refused(SENDER_NOT_VERIFIED)
     return replace(submission, credential=NoSecret(login))
-
-
-async def _maybe_in_thread(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    return function(*args, **kwargs) if size < _LARGE else await asyncio.to_thread(function, *args, **kwargs)
 
 
 def _common_dialect(recipients: Sequence[str], dialects: Sequence[Dialect]) -> Dialect:
