@@ -20,6 +20,8 @@ _NOT_DIGIT = re.compile(r"\D")
 def without_links(value: str) -> str:
     """``79101234567<tel:+79101234567>`` → the number, and ``<tel:+79101234567>`` alone too; for logins as well.
     Raises ``Refused`` (FORMAT) where the link says something else than what is shown."""
+    if "<" not in value and "[" not in value:
+        return value
     shown: list[str] = []
     start = 0
     for link in _LINK.finditer(value):

@@ -40,6 +40,8 @@ _NUMBERS_AND_TEXT = re.compile(r"((?:\+?[0-9][0-9().\-]{9,18}[,;\s]+)+)([^\W\d].
 KEYS_NEEDED = frozenset(KEYS.values())
 _NUMBERS = re.compile(r"(?:[,;\s]*\+?(?:[0-9][().\-]*){10,15})+[,;\s]*")
 """What may follow a comma at a line's end: too long for a code, though perhaps a wrong number."""
+_LETTER = re.compile(r"[^\W\d_]")
+"""In no number: most texts begin with one."""
 _BEGIN = re.compile(r"\s*=+\s*\|\|\s*НАЧАЛО ТЕКСТА\s*\|\|\s*=+\s*", re.IGNORECASE)
 _END = re.compile(r"\s*=+\s*\|\|\s*КОНЕЦ ТЕКСТА\s*\|\|\s*=+\s*", re.IGNORECASE)
 
@@ -177,7 +179,7 @@ class _Template:
                 self.lines = []
         elif numbers and (wants_more or stripped.startswith((",", ";"))) and _NUMBERS.fullmatch(stripped):
             self._go_on(numbers, stripped)
-        elif numbers and all(map(is_number, split(stripped))):
+        elif numbers and not _LETTER.search(stripped) and all(map(is_number, split(stripped))):
             self.taken_for_numbers.append((numbers, line))
             self._go_on(numbers, stripped)
         elif complete:

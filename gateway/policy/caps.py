@@ -70,7 +70,8 @@ def burst(account: str, own: AccountCaps, at: float) -> Burst | None:
 def caps(account: str, jobs: Sequence[Job], own: AccountCaps, house: HouseCaps, router: Router) -> tuple[Cap, ...]:
     """What these jobs of one mail would use up, in the clock hour and the day (UTC) in which it came. Each has a
     price where money is capped: ``price_is_known``."""
-    if not jobs:
+    capped = (house.per_hour, house.per_day, house.segments_per_day, house.spend_per_day, own.spend_per_day)
+    if not jobs or capped == _NOTHING:
         return ()
     found: list[Cap] = []
     at = datetime.fromtimestamp(jobs[0].created_at, UTC)
@@ -91,6 +92,9 @@ def caps(account: str, jobs: Sequence[Job], own: AccountCaps, house: HouseCaps, 
             if cap is not None:
                 found.append(Cap((who, f"{day} spend"), money, int(cap * MICRO), reason, MICRO))
     return tuple(found)
+
+
+_NOTHING = (None,) * 5
 
 
 def price_is_known(number: str, route: Sequence[str], own: AccountCaps, house: HouseCaps, router: Router) -> None:

@@ -45,7 +45,8 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
     said what the mail would use up.
     """
     checks.account_is_active(account)
-    submission = replace(submission, originator=submission.originator or account.only_originator)
+    if not submission.originator and (only := account.only_originator):
+        submission = replace(submission, originator=only)
     checks.originator_is_allowed(submission, account)
     checks.channel_is_allowed(submission, account)
     asked = _destinations(submission, account)
@@ -61,24 +62,26 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
     repeated = 0
     for ask in asked:
         job_id = f"{envelope.queue_id}-{len(jobs) + 1}"
-        trip = Trip("", submission.originator, account.login, wishes.channel, wait_until or send_at or now, key=job_id)
         try:
-            trip, providers = _admit(ask.typed, trip, account, house)
+            destination = _open_number(ask.typed, wishes.channel, account, house)
+            leaves_at = wait_until or send_at or now
+            trip = Trip(destination, submission.originator, account.login, wishes.channel, leaves_at, job_id)
+            providers = _providers(trip, account, house)
         except Refused as refused:
             dropped.append(Dropped(ask, refused.refusal))
             continue
-        repeated += trip.destination in jobs
+        repeated += destination in jobs
         # What has to wait waits here, where it can still be held or cancelled, unless the sender set the time.
         schedules = send_at is not None and all(house.router.carrier(name).schedules for name in providers)
         at_provider = send_at if schedules and wait_until is None else None
         jobs.setdefault(
-            trip.destination,
+            destination,
             Job(
                 id=job_id,
                 mail_id=envelope.queue_id,
                 account=account.login,
                 originator=submission.originator,
-                destination=trip.destination,
+                destination=destination,
                 text=composed.text,
                 segments=composed.segments,
                 route=providers,
@@ -93,7 +96,7 @@ def decide(envelope: Envelope, submission: Submission, account: Account, verifie
                 due_at=wait_until or (send_at if at_provider is None else None),
                 send_at=at_provider,
                 quiet=str(quiet) if quiet is not None and at_provider is None else "",
-                storm=storms.key(account.login, submission.originator, trip.destination, marked) if marked else None,
+                storm=storms.key(account.login, submission.originator, destination, marked) if marked else None,
             ),
         )
     notes = [
@@ -155,16 +158,19 @@ def _destinations(submission: Submission, account: Account) -> tuple[Asked, ...]
     return submission.destinations
 
 
-def _admit(typed: str, trip: Trip, account: Account, house: House) -> tuple[Trip, tuple[str, ...]]:
+def _open_number(typed: str, channel: Channel, account: Account, house: House) -> str:
     destination = numbers.parse(typed)
     if destination in account.stop_list:
         raise Refused(STOP_LISTED, number=numbers.mask(destination))
-    (account.destinations or house.destinations).check(destination, trip.channel)
-    trip = replace(trip, destination=destination)
+    (account.destinations or house.destinations).check(destination, channel)
+    return destination
+
+
+def _providers(trip: Trip, account: Account, house: House) -> tuple[str, ...]:
     providers = house.router.providers(trip)
     if not providers and trip.channel is not Channel.SMS:
-        raise Refused(CHANNEL_NOT_CARRIED, channel=trip.channel.value, number=numbers.mask(destination))
+        raise Refused(CHANNEL_NOT_CARRIED, channel=trip.channel.value, number=numbers.mask(trip.destination))
     if not providers:
-        raise Refused(NO_ROUTE, number=numbers.mask(destination))
-    price_is_known(destination, providers, account.caps, house.caps, house.router)
-    return trip, providers
+        raise Refused(NO_ROUTE, number=numbers.mask(trip.destination))
+    price_is_known(trip.destination, providers, account.caps, house.caps, house.router)
+    return providers

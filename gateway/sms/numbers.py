@@ -153,7 +153,7 @@ def split(typed: str) -> tuple[str, ...]:
     A number that is itself written with spaces or brackets (``+7 910 123-45-67``) stays whole when
     commas or semicolons separate the numbers, or when it is the only one.
     """
-    typed = typed.translate(_DIRECTION_MARKS)
+    typed = typed if typed.isascii() else typed.translate(_DIRECTION_MARKS)
     by_comma = tuple(part.strip() for part in re.split(r"[,;\n]", typed) if part.strip())
     parts: list[str] = []
     for part in by_comma:

@@ -6,9 +6,10 @@ long SMS, 3 more for each national table, 1 for a header at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from gsmcodecs.charmaps import GSMCHARMAPS
 
@@ -79,6 +80,7 @@ def _codes(tables: Tables) -> tuple[Mapping[int, int], Mapping[int, int]]:
     return locking["encode"], GSMCHARMAPS[tables.shift]["singleShift"]["encode"]
 
 
+@cache
 def _costs(tables: Tables) -> Mapping[str, int]:
     basic, extension = _codes(tables)
     twice = {chr(code): 2 for code in extension if chr(code) != _NO_CHARACTER}
@@ -86,6 +88,7 @@ def _costs(tables: Tables) -> Mapping[str, int]:
 
 
 _GSM = _costs(DEFAULT)
+_TWICE = frozenset(char for char, cost in _GSM.items() if cost == 2)
 
 
 def encode(text: str, tables: Tables = DEFAULT) -> bytes:
@@ -102,6 +105,7 @@ def encode(text: str, tables: Tables = DEFAULT) -> bytes:
     return bytes(octets)
 
 
+@cache
 def limits(alphabet: Alphabet, tables: Tables = DEFAULT) -> tuple[int, int]:
     """Units in a single SMS, and in each part of a long one."""
     single = OCTETS - (tables.header_octets + 1 if tables.header_octets else 0)
@@ -120,30 +124,37 @@ def segment(text: str, national: Sequence[str] = ()) -> Segmentation:
     ``national`` names tables (keys of ``NATIONAL``) that the provider and the handsets know: the way that takes the
     fewest parts is chosen.
     """
-    if fits_gsm(text):
-        return _segmented(text, Alphabet.GSM7, [_GSM[char] for char in text], "")
-    culprits = "".join(char for char in dict.fromkeys(text) if char not in _GSM)
-    ucs2 = _segmented(text, Alphabet.UCS2, [1 if char <= "\uffff" else 2 for char in text], culprits)
-    ways = [_segmented(text, Alphabet.GSM7, costs, culprits, tables) for tables, costs in _national(text, national)]
+    letters = dict.fromkeys(text)
+    if _GSM.keys() >= letters.keys():
+        return _segmented(text, Alphabet.GSM7, _TWICE & letters.keys(), "")
+    culprits = "".join(char for char in letters if char not in _GSM)
+    ucs2 = _segmented(text, Alphabet.UCS2, {char for char in culprits if char > "\uffff"}, culprits)
+    ways = [
+        _segmented(text, Alphabet.GSM7, {char for char in letters if known[char] == 2}, culprits, tables)
+        for tables, known in _national(letters, national)
+    ]
     return min([*ways, ucs2], key=lambda way: (len(way.segments), way.units))
 
 
-def _national(text: str, national: Sequence[str]) -> Iterator[tuple[Tables, list[int]]]:
+def _national(letters: Iterable[str], national: Sequence[str]) -> Iterator[tuple[Tables, Mapping[str, int]]]:
     for language in national:
         number = NATIONAL[language]
         for tables in (Tables(0, number), Tables(number, 0), Tables(number, number)):
             known = _costs(tables)
-            if all(char in known for char in text):
-                yield tables, [known[char] for char in text]
+            if all(char in known for char in letters):
+                yield tables, known
 
 
-def _segmented(
-    text: str, alphabet: Alphabet, costs: Sequence[int], culprits: str, tables: Tables = DEFAULT
-) -> Segmentation:
+def _segmented(text: str, alphabet: Alphabet, twice: Set[str], culprits: str, tables: Tables = DEFAULT) -> Segmentation:
+    """``twice``: the characters that take two units."""
     single, part = limits(alphabet, tables)
-    units = sum(costs)
+    costs = [2 if char in twice else 1 for char in text] if twice else ()
+    units = sum(costs) or len(text)
     if units <= single:
         return Segmentation(alphabet, units, (text,) if text else (), culprits, tables)
+    if not twice:
+        pieces = tuple(text[start : start + part] for start in range(0, units, part))
+        return Segmentation(alphabet, units, pieces, culprits, tables)
     segments, start, used = [], 0, 0
     for index, cost in enumerate(costs):
         if used + cost > part:
