@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 
 
 class State(StrEnum):
@@ -73,6 +74,7 @@ FINAL = frozenset(
 )
 
 
+@cache
 def sources(event: Event) -> tuple[State, ...]:
     """The states in which ``event`` may happen: the store's ``WHERE state IN …``."""
     return tuple(state for (state, known) in TRANSITIONS if known is event)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, case, select, update
@@ -165,10 +166,16 @@ def _shown(amount: int, cap: Cap) -> str | int:
     return amount if cap.unit == 1 else f"{amount / cap.unit:.2f}"
 
 
+@lru_cache(maxsize=8)
+def _periods(hours: int) -> tuple[str, str]:
+    at = datetime.fromtimestamp(hours * 3600, UTC)
+    return at.strftime("%Y-%m-%dT%H"), at.strftime("%Y-%m-%d")
+
+
 def _caps(accepted: Accepted) -> tuple[Cap, ...]:
     """In the clock hour and the day (UTC) in which the mail came."""
-    at = datetime.fromtimestamp(accepted.jobs[0].created_at, UTC)
-    hour, day, count = at.strftime("%Y-%m-%dT%H"), at.strftime("%Y-%m-%d"), len(accepted.jobs)
+    hour, day = _periods(int(accepted.jobs[0].created_at // 3600))
+    count = len(accepted.jobs)
     found = [
         Cap((accepted.account, hour), count, accepted.per_hour, QUOTA_HOUR),
         Cap((accepted.account, day), count, accepted.per_day, QUOTA_DAY),
@@ -185,7 +192,7 @@ def _caps(accepted: Accepted) -> tuple[Cap, ...]:
 class _Numbers:
     """How many SMS a number, and a range of numbers, has got in the hour and the day.
 
-    One statement counts up all of a batch at once and tells where that leads; what is not spent is given back.
+    All of a batch is counted up at once, which locks it, and read where that leads; what is not spent is given back.
     """
 
     def __init__(self, connection: Connection, batch: Iterable[Accepted], at: float) -> None:
@@ -197,11 +204,14 @@ class _Numbers:
         if self._unspent:
             usual = {"hour": int(at // 3600), "day": int(at // 86400)}
             rows = [{"key": key, "in_hour": n, "in_day": n, **usual} for key, n in sorted(self._unspent.items())]
-            for row in connection.execute(_count_up(connection).returning(number_usage), rows):
+            _COUNT_UP[connection.dialect.name](connection, rows)
+            for row in _COUNTED(connection, {"keys": list(self._unspent)}):
                 wanted = self._unspent[row.key]
                 self._used[row.key] = (row.in_hour - wanted, row.in_day - wanted)
 
     def spend(self, accepted: Accepted) -> Refusal | None:
+        if not self._used:
+            return None
         wanted = list(_counted(accepted))
         taken: Counter[bytes] = Counter()
         for key, number, reason, per_hour, per_day in wanted:
@@ -219,7 +229,7 @@ class _Numbers:
     def record(self) -> None:
         if self._unspent:
             back = [{"which": key, "back": count} for key, count in sorted(self._unspent.items())]
-            self._connection.execute(_GIVE_BACK, back)
+            _GIVE_BACK(self._connection, back)
 
 
 def _counted(accepted: Accepted) -> Iterator[tuple[bytes, str, Reason, int | None, int | None]]:
@@ -236,9 +246,8 @@ def _digest(number: str) -> bytes:
     return hashlib.blake2b(number.encode(), digest_size=16).digest()
 
 
-def _count_up(connection: Connection) -> Any:
-    engine: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement: Any = engine.insert(number_usage)
+def _count_up(engine: Any) -> Any:
+    statement = engine.insert(number_usage)
     new = statement.excluded
 
     def added(count: str, period: str) -> Any:
@@ -249,7 +258,9 @@ def _count_up(connection: Connection) -> Any:
     return statement.on_conflict_do_update(index_elements=[number_usage.c.key], set_=changes)
 
 
-_GIVE_BACK = (
+_COUNT_UP = {"postgresql": Many(_count_up(postgresql)), "sqlite": Many(_count_up(sqlite))}
+_COUNTED = Query(select(number_usage).where(number_usage.c.key.in_(bindparam("keys", expanding=True))))
+_GIVE_BACK = Many(
     update(number_usage)
     .where(number_usage.c.key == bindparam("which"))
     .values(in_hour=number_usage.c.in_hour - bindparam("back"), in_day=number_usage.c.in_day - bindparam("back"))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -13,8 +14,6 @@ from sqlalchemy import Connection, Dialect, Insert, Select, Update
 from sqlalchemy.exc import DBAPIError
 
 from gateway.spool.engine import embedded
-
-_Process = Callable[[Any], Any] | None
 
 
 class Query:
@@ -111,14 +110,18 @@ class _Writing:
         self.sql = str(compiled)
         names: Sequence[str] = compiled.positiontup
         kinds = {name: compiled.binds[name].type.dialect_impl(dialect) for name in names}
-        self._binds: list[tuple[str, _Process]] = [(name, kinds[name].bind_processor(dialect)) for name in names]
+        processes = [(nth, kinds[name].bind_processor(dialect)) for nth, name in enumerate(names)]
+        self._processes = [(nth, process) for nth, process in processes if process is not None]
         self._constants = {name: compiled.binds[name].value for name in names if not compiled.binds[name].required}
+        self._in_order = itemgetter(*names)
 
     def values(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """A row as the driver wants it."""
-        if self._constants:
-            row = {**self._constants, **row}
-        return tuple([row[name] if process is None else process(row[name]) for name, process in self._binds])
+        values = list(self._in_order({**self._constants, **row} if self._constants else row))
+        for nth, process in self._processes:
+            if (value := values[nth]) is not None:
+                values[nth] = process(value)
+        return tuple(values)
 
 
 def _told(error: sqlite3.Error) -> BaseException:
