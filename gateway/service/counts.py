@@ -134,6 +134,8 @@ def _outcome(outcome: Outcome) -> str:
 
 
 def _money(said: str) -> Decimal | None:
+    if not said:
+        return None
     try:
         found = Decimal(said)
     except InvalidOperation:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.lifecycle import Event, State, after
@@ -60,27 +61,27 @@ def settlement(attempt: Attempt, outcome: Outcome, terms: Terms) -> Settlement:
 
 def _settled(attempt: Attempt, event: Event, terms: Terms, outcome: str, **details: Any) -> Settlement:
     """``details`` are fields of ``Settlement`` that differ from: nothing more to do, nobody to tell."""
-    usual: dict[str, Any] = {"provider": attempt.provider, "due_at": None, "tries": 0, "why": ""}
-    settled = Settlement(
+    details = {"provider": attempt.provider, "due_at": None, "tries": 0, "why": "", **details}
+    return Settlement(
         attempt=attempt,
         event=event,
         state=after(State.SUBMITTING, event),
         outcome=outcome,
         at=terms.now,
-        **{**usual, **details},
+        notes=(_note(attempt, outcome, details),),
+        **details,
     )
-    return replace(settled, notes=(_note(settled),))
 
 
-def _note(settled: Settlement) -> Note:
-    values: dict[str, str | int] = {"provider": settled.attempt.provider, "attempt": settled.attempt.number}
-    if settled.why:
-        values["why"] = settled.why
-    if settled.provider_id:
-        values["provider_id"] = settled.provider_id
-    if settled.refusal is not None:
-        values["verdict"] = settled.refusal.code
-    return Note("provider", settled.outcome, values)
+def _note(attempt: Attempt, outcome: str, details: Mapping[str, Any]) -> Note:
+    values: dict[str, str | int] = {"provider": attempt.provider, "attempt": attempt.number}
+    if details["why"]:
+        values["why"] = details["why"]
+    if details.get("provider_id"):
+        values["provider_id"] = details["provider_id"]
+    if details.get("refusal") is not None:
+        values["verdict"] = details["refusal"].code
+    return Note("provider", outcome, values)
 
 
 def _submitted(attempt: Attempt, outcome: Submitted, terms: Terms) -> Settlement:

@@ -5,6 +5,7 @@ Where it cannot be written (a closed pipe, a full disk), lines are dropped and c
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -17,9 +18,8 @@ from gateway import metrics
 from gateway.sms.numbers import mask
 from gateway.watch.lines import Lines
 
-_NUMBER = re.compile(r"(?<![\w.])\+?\d{10,15}(?![\w.])")
-_ROW = re.compile(r"(DETAIL: +)[^\n]*")
-"""PostgreSQL shows the row that it refuses, with the words of the SMS."""
+_TELLING = re.compile(r"(DETAIL: +)[^\n]*|(?<![\w.])\+?\d{10,15}(?![\w.])")
+"""Numbers, and the row that PostgreSQL refuses: it shows it, with the words of the SMS."""
 _NOT_NUMBERS = frozenset({"provider_id", "timestamp", "queue_id", "job", "first"})
 CHATTY = ("httpx", "httpcore", "aiohttp", "mail.log", "mail.error", "asyncio", "alembic", "sqlalchemy")
 """Their INFO and DEBUG print URLs with passwords, or the lines of a mail."""
@@ -29,8 +29,12 @@ def mask_numbers(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     """Whatever looks like a phone number in any value is masked, wherever it came from."""
     for key, value in event.items():
         if isinstance(value, str) and key not in _NOT_NUMBERS:
-            event[key] = _NUMBER.sub(lambda match: mask(match[0]), _ROW.sub(r"\1(hidden)", value))
+            event[key] = _TELLING.sub(_hidden, value)
     return event
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return f"{found[1]}(hidden)" if found[1] else mask(found[0])
 
 
 def _without_none(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -43,13 +47,20 @@ def _count_alerts(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return event
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
+"""``json.dumps`` would make an encoder for each line."""
+
+
+def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return _encode(event)
+
+
 def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
     """Configure structlog and the standard library's logging for this process."""
     lines = _standard_error()
     colourful = lines.isatty()
     console = form == "console" or (form == "auto" and colourful)
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         _count_alerts,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
@@ -58,9 +69,7 @@ def set_up(level: str, form: Literal["auto", "json", "console"]) -> None:
         mask_numbers,
     ]
     renderer: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=colourful, sort_keys=False)]
-        if console
-        else [structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [structlog.dev.ConsoleRenderer(colors=colourful, sort_keys=False)] if console else [_json]
     )
     structlog.configure(
         processors=[*shared, *renderer],

@@ -75,7 +75,7 @@ MADE: dict[str, list[str]] = {
     "f'came in by {envelope.door.value}'": [f"came in by {door.value}" for door in Door],
     "f'receipt: {self.state.value}'": [f"receipt: {state.value}" for state in EVENTS],
     "event.value": [event.value for event in CHANGES],
-    "settled.outcome": arguments("service/settlement.py", "_settled", 3),
+    "outcome": arguments("service/settlement.py", "_settled", 3),
     "state": arguments("service/post.py", "_finish", 1),
     "one['state']": ["pending", *arguments("service/post.py", "_finish", 1)],
     "result.charset": [],  # a charset has one name in all languages

@@ -86,13 +86,15 @@ class Declarative:
 
     def read_submit(self, attempts: Sequence[Attempt], response: Response) -> list[Outcome]:
         """Success first, then the rows of errors, then what the web server may have meant."""
-        answer = Answer(self._described, response)
-        said = self._wire.shown(answer.words, attempts[0])
-        return [self._outcome(attempts[0], answer, said)] * len(attempts)
+        return [self._outcome(attempts[0], Answer(self._described, response))] * len(attempts)
 
-    def _outcome(self, attempt: Attempt, answer: Answer, said: str) -> Outcome:
-        if answer.shows(self._described.taken):
-            return self._taken(attempt, answer, said)
+    def _outcome(self, attempt: Attempt, answer: Answer) -> Outcome:
+        is_taken = answer.shows(self._described.taken)
+        if is_taken and (taken := self._taken(attempt, answer)) is not None:
+            return taken
+        said = self._wire.shown(answer.words, attempt)
+        if is_taken:
+            return Uncertain(f"taken, but without an id: {said}")
         if answer.shows_in_part(self._described.taken):
             return Uncertain(f"taken in part: {said}")
         row = next((row for row in self._described.errors if answer.is_error(row)), None)
@@ -102,14 +104,12 @@ class Declarative:
             return Uncertain(f"HTTP {answer.response.status}, not JSON: {said or 'empty answer'}")
         return unreadable(answer.response, said)
 
-    def _taken(self, attempt: Attempt, answer: Answer, said: str) -> Outcome:
+    def _taken(self, attempt: Attempt, answer: Answer) -> Submitted | None:
         taken = self._described.taken
         if taken.id_is:
             return Submitted(fill(taken.id_is, self._words(attempt)), cost=answer.amount(taken.cost))
         ids = answer.ids()
-        if not ids:
-            return Uncertain(f"taken, but without an id: {said}")
-        return Submitted(ids[0], parts=ids[1:], cost=answer.amount(taken.cost))
+        return Submitted(ids[0], parts=ids[1:], cost=answer.amount(taken.cost)) if ids else None
 
     def _words(self, attempt: Attempt) -> dict[str, str]:
         job, described = attempt.job, self._described
@@ -133,10 +133,11 @@ class Answer:
     def __init__(self, described: Description, response: Response) -> None:
         self._described = described
         self.response = response
-        self.text = response.text[:MAX_TEXT]
+        text = response.text
+        self.text = text[:MAX_TEXT]
         self.tree: Any = None
         try:
-            self.tree = parse(response.text)
+            self.tree = parse(text)
         except ValueError:
             self.is_json = False
         else:

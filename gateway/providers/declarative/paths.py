@@ -18,11 +18,13 @@ MAX_AMOUNT = 40
 MAX_TEXT = 10_000
 """Characters of an answer that regular expressions see."""
 
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
+
 
 def parse(text: str) -> Any:
     """JSON with its numbers as they are written. Raises ``ValueError`` for what is none, or too deep."""
     try:
-        return json.loads(text, parse_float=str, parse_int=str)
+        return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("too deep") from None
 
