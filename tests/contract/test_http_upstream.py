@@ -432,6 +432,31 @@ async def test_an_interim_answer_is_not_the_answer() -> None:
         assert await submit(url) == Submitted("42")
 
 
+async def test_what_a_provider_says_unasked_answers_no_request() -> None:
+    """On a kept connection it would be taken for the answer to the next request."""
+    answered, said = asyncio.Event(), asyncio.Event()
+
+    async def talkative(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await head(reader)
+            writer.write(OK)
+            await answered.wait()
+            if not said.is_set():
+                writer.write(OK.replace(b"42", b"99"))
+                said.set()
+
+    async with peer(talkative) as url, peer(answering(OK)) as other:
+        upstream = HttpUpstream(driver(url), timeout_s=5, max_in_flight=1)
+        assert await upstream.submit([attempt()]) == [Submitted("42")]
+        answered.set()
+        await said.wait()
+        await submit(other)  # meanwhile it has arrived
+        (outcome,) = await upstream.submit([attempt()])
+        assert outcome == Deferred(Scope.ROUTE, "no connection to the provider: it spoke or hung up before it was asked")
+        assert await upstream.submit([attempt()]) == [Submitted("42")]
+        await upstream.close()
+
+
 async def test_connections_are_kept() -> None:
     connections = 0
 
