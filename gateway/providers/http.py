@@ -93,7 +93,7 @@ class HttpClient:
             raise NoAnswer(f"no connection to the provider: {_unreached(error)}", sent=False) from None
         if connection.protocol is None or connection.protocol.should_close:
             connection.close()
-            raise NoAnswer("no connection to the provider: it spoke or hung up before it was asked", sent=False)
+            raise NoAnswer("no connection to the provider: it did not wait to be asked", sent=False)
         headers = peer.headers.copy()
         headers.update(request.headers)
         if request.body or request.method != "GET":

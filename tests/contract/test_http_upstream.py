@@ -452,7 +452,7 @@ async def test_what_a_provider_says_unasked_answers_no_request() -> None:
         await said.wait()
         await submit(other)  # meanwhile it has arrived
         (outcome,) = await upstream.submit([attempt()])
-        assert outcome == Deferred(Scope.ROUTE, "no connection to the provider: it spoke or hung up before it was asked")
+        assert outcome == Deferred(Scope.ROUTE, "no connection to the provider: it did not wait to be asked")
         assert await upstream.submit([attempt()]) == [Submitted("42")]
         await upstream.close()
 
