@@ -101,9 +101,10 @@ async def accepting(port: int) -> None:
 # ── ourselves ────────────────────────────────────────────────────────────────────────────────
 
 
-def ours(workers: int, store: str | None = None) -> Start:
+def ours(workers: int, store: str | None = None, *, relays: bool = True) -> Start:
     """The gateway, with a provider that has no duplicate window: ``smtp-source``'s mails are all equal. Nothing is too
-    old for it, so that it only does what the mails need. ``store``: its URL; else a file in the gateway's folder."""
+    old for it, so that it only does what the mails need. ``store``: its URL; else a file in the gateway's folder.
+    Without ``relays`` the kill switch is on."""
 
     @asynccontextmanager
     async def start(folder: Path, peer: int) -> AsyncIterator[Running]:
@@ -124,8 +125,11 @@ def ours(workers: int, store: str | None = None) -> Start:
             "listeners": [{**listener, **caps}],
         }
         config = write_config(folder, changes, [ACCOUNT])
-        command = (sys.executable, "-m", "gateway", "serve", "--config", str(config))
-        async with program(*command, port=port, folder=folder) as running:
+        command = (sys.executable, "-m", "gateway")
+        async with program(*command, "serve", "--config", str(config), port=port, folder=folder) as running:
+            if not relays:
+                hold = [*command, "hold", "--all", "--config", str(config)]
+                await asyncio.to_thread(subprocess.run, hold, env=ENVIRONMENT, check=True, capture_output=True)
             yield running
 
     return start
@@ -255,6 +259,7 @@ def systems(store: str) -> list[System]:
         System("Haraka + plug-in", haraka, 1200, missing=node),
         System("email2sms, SQLite", ours(1), 700, durable=True),
         System("email2sms, SQLite, 2 workers", ours(2), 1000, durable=True),
+        System("email2sms, SQLite, 2 workers, on hold", ours(2, relays=False), 1500, relays=False, durable=True),
         System("email2sms, PostgreSQL", ours(1, store), 600, durable=True),
         System("email2sms, PostgreSQL, 2 workers", ours(2, store), 900, durable=True),
     ]
