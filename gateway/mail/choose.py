@@ -34,12 +34,9 @@ def choose(message: Message, notes: list[Note]) -> Message | None:
     if not message.is_multipart():
         return message if _is_text(message) or _has_words(message) else None
     texts = [part for part in structure.leaves(message) if _is_text(part)]
-    chosen = (
-        _first(message, lambda part: _is_text(part) and _has_content(part) and not _is_attached(part))
-        or _first(message, _has_words)
-        or _first(message, lambda part: _is_text(part) and _has_content(part))
-        or next(iter(texts), None)
-    )
+    found = (_first(message, fits) for fits in (_is_shown, _has_words, _is_filled))
+    # a part without a header is false
+    chosen = next((part for part in found if part is not None), texts[0] if texts else None)
     if chosen is not None:
         values: dict[str, str | int] = {"type": chosen.get_content_type()}
         if ignored := [part.get_content_type() for part in texts if part is not chosen]:
@@ -71,13 +68,14 @@ def _first(message: Message, fits: Callable[[Message], bool]) -> Message | None:
         return None
     if not message.is_multipart():
         return message if fits(message) else None
-    found = (_first(part, fits) for part in message.get_payload() if isinstance(part, Message))
-    candidates = (part for part in found if part is not None)
-    if message.get_content_subtype() != "alternative":
-        return next(candidates, None)
-    alternatives = list(candidates)
-    plain = (part for part in alternatives if part.get_content_type() == "text/plain")
-    return next(plain, None) or next(iter(alternatives), None)
+    is_alternative = message.get_content_subtype() == "alternative"
+    found: Message | None = None
+    for inner in message.get_payload():
+        part = _first(inner, fits) if isinstance(inner, Message) else None
+        if part is not None and (not is_alternative or part.get_content_type() == "text/plain"):
+            return part
+        found = part if found is None else found
+    return found
 
 
 def _is_text(part: Message) -> bool:
@@ -90,6 +88,14 @@ def _has_words(part: Message) -> bool:
 
 def _is_attached(part: Message) -> bool:
     return part.get_content_disposition() == "attachment"
+
+
+def _is_shown(part: Message) -> bool:
+    return not _is_attached(part) and _is_filled(part)
+
+
+def _is_filled(part: Message) -> bool:
+    return _is_text(part) and _has_content(part)
 
 
 def _has_content(part: Message) -> bool:

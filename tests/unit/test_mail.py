@@ -108,6 +108,8 @@ OTHER_MAIL = "Content-Type: message/rfc822\n\nSubject: y\n\nother"
         (parts("alternative", PLAIN, RICH), "plain"),
         (parts("alternative", RICH, PLAIN), "plain"),
         (parts("alternative", "Content-Type: text/plain\n\n \n", RICH), "rich"),
+        (parts("alternative", RICH, "\nno header"), "no header"),
+        (parts("mixed", "Content-Type: text/plain\n\n \n", "\nno header"), "no header"),
         (parts("mixed", FILE, PLAIN), "plain"),
         (parts("mixed", FILE), "file"),
         (parts("mixed", OTHER_MAIL, PLAIN), "plain"),
