@@ -155,6 +155,8 @@ def _name(part: Message) -> str:
 
 
 def _printable(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text.strip()[:MAX_SHOWN]
     text = unfolded(text).encode("utf-8", "replace").decode("utf-8").strip()
     if text.isprintable():
         return text[:MAX_SHOWN]

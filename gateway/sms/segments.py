@@ -6,6 +6,7 @@ long SMS, 3 more for each national table, 1 for a header at all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,7 +89,8 @@ def _costs(tables: Tables) -> Mapping[str, int]:
 
 
 _GSM = _costs(DEFAULT)
-_TWICE = frozenset(char for char, cost in _GSM.items() if cost == 2)
+_ALL_GSM = re.compile(f"[{re.escape(''.join(_GSM))}]*+")
+_TWICE = re.compile(f"[{re.escape(''.join(char for char, cost in _GSM.items() if cost == 2))}]")
 
 
 def encode(text: str, tables: Tables = DEFAULT) -> bytes:
@@ -124,9 +126,9 @@ def segment(text: str, national: Sequence[str] = ()) -> Segmentation:
     ``national`` names tables (keys of ``NATIONAL``) that the provider and the handsets know: the way that takes the
     fewest parts is chosen.
     """
+    if fits_gsm(text):
+        return _segmented(text, Alphabet.GSM7, set(_TWICE.findall(text)), "")
     letters = dict.fromkeys(text)
-    if _GSM.keys() >= letters.keys():
-        return _segmented(text, Alphabet.GSM7, _TWICE & letters.keys(), "")
     culprits = "".join(char for char in letters if char not in _GSM)
     ucs2 = _segmented(text, Alphabet.UCS2, {char for char in culprits if char > "\uffff"}, culprits)
     ways = [
@@ -177,4 +179,4 @@ def alphabet(text: str) -> Alphabet:
 
 def fits_gsm(text: str) -> bool:
     """Whether the default 7-bit alphabet has all of it."""
-    return _GSM.keys() >= set(text)
+    return _ALL_GSM.fullmatch(text) is not None
