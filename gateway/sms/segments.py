@@ -70,10 +70,13 @@ class Segmentation:
     units: int
     """Septets or UTF-16 code units."""
     segments: tuple[str, ...]
-    culprits: str
-    """The characters that the default 7-bit alphabet does not have, each once, in the order of the text."""
     tables: Tables = DEFAULT
     """Of the 7-bit alphabet."""
+
+    @property
+    def culprits(self) -> str:
+        """The characters that the default 7-bit alphabet does not have, each once, in the order of the text."""
+        return "".join(char for char in dict.fromkeys("".join(self.segments)) if char not in _GSM)
 
 
 def _codes(tables: Tables) -> tuple[Mapping[int, int], Mapping[int, int]]:
@@ -91,6 +94,8 @@ def _costs(tables: Tables) -> Mapping[str, int]:
 _GSM = _costs(DEFAULT)
 _ALL_GSM = re.compile(f"[{re.escape(''.join(_GSM))}]*+")
 _TWICE = re.compile(f"[{re.escape(''.join(char for char, cost in _GSM.items() if cost == 2))}]")
+_SURROGATE_PAIR = re.compile("[\U00010000-\U0010ffff]")
+"""UTF-16 writes it with two units."""
 
 
 def encode(text: str, tables: Tables = DEFAULT) -> bytes:
@@ -127,12 +132,13 @@ def segment(text: str, national: Sequence[str] = ()) -> Segmentation:
     fewest parts is chosen.
     """
     if fits_gsm(text):
-        return _segmented(text, Alphabet.GSM7, set(_TWICE.findall(text)), "")
-    letters = dict.fromkeys(text)
-    culprits = "".join(char for char in letters if char not in _GSM)
-    ucs2 = _segmented(text, Alphabet.UCS2, {char for char in culprits if char > "\uffff"}, culprits)
+        return _segmented(text, Alphabet.GSM7, set(_TWICE.findall(text)))
+    ucs2 = _segmented(text, Alphabet.UCS2, set(_SURROGATE_PAIR.findall(text)))
+    if not national:
+        return ucs2
+    letters = set(text)
     ways = [
-        _segmented(text, Alphabet.GSM7, {char for char in letters if known[char] == 2}, culprits, tables)
+        _segmented(text, Alphabet.GSM7, {char for char in letters if known[char] == 2}, tables)
         for tables, known in _national(letters, national)
     ]
     return min([*ways, ucs2], key=lambda way: (len(way.segments), way.units))
@@ -147,16 +153,16 @@ def _national(letters: Iterable[str], national: Sequence[str]) -> Iterator[tuple
                 yield tables, known
 
 
-def _segmented(text: str, alphabet: Alphabet, twice: Set[str], culprits: str, tables: Tables = DEFAULT) -> Segmentation:
+def _segmented(text: str, alphabet: Alphabet, twice: Set[str], tables: Tables = DEFAULT) -> Segmentation:
     """``twice``: the characters that take two units."""
     single, part = limits(alphabet, tables)
     costs = [2 if char in twice else 1 for char in text] if twice else ()
     units = sum(costs) or len(text)
     if units <= single:
-        return Segmentation(alphabet, units, (text,) if text else (), culprits, tables)
+        return Segmentation(alphabet, units, (text,) if text else (), tables)
     if not twice:
         pieces = tuple(text[start : start + part] for start in range(0, units, part))
-        return Segmentation(alphabet, units, pieces, culprits, tables)
+        return Segmentation(alphabet, units, pieces, tables)
     segments, start, used = [], 0, 0
     for index, cost in enumerate(costs):
         if used + cost > part:
@@ -164,7 +170,7 @@ def _segmented(text: str, alphabet: Alphabet, twice: Set[str], culprits: str, ta
             start, used = index, 0
         used += cost
     segments.append(text[start:])
-    return Segmentation(alphabet, units, tuple(segments), culprits, tables)
+    return Segmentation(alphabet, units, tuple(segments), tables)
 
 
 def count(text: str) -> int:
