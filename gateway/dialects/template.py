@@ -111,7 +111,7 @@ class _Template:
         self.number += 1
         if self.ended:
             return
-        if _BEGIN.fullmatch(line) or _END.fullmatch(line):
+        if "||" in line and (_BEGIN.fullmatch(line) or _END.fullmatch(line)):
             self.ended = self.lines is not None and bool(_END.fullmatch(line))
             self.notes.append(Note("dialect", "decorative line dropped", {"line": self.number}))
         elif self.lines is not None:
@@ -136,8 +136,10 @@ class _Template:
     def _pieces(self, line: str) -> list[str]:
         """The line, or the lines that it was made of: each begins with a needed key that is not there yet."""
         pieces = _JOINED.split(line)
+        if len(pieces) < 2:
+            return pieces
         keys = [_key(match[1]) if (match := _LOOSE.fullmatch(piece)) else "" for piece in pieces]
-        if len(pieces) < 2 or "" in keys or len({*keys, *self.values}) < len(keys) + len(self.values):
+        if "" in keys or len({*keys, *self.values}) < len(keys) + len(self.values):
             return [line]
         self._repaired("joined lines parted")
         return pieces
