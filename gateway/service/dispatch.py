@@ -137,23 +137,25 @@ class Dispatch:
             boot_seconds=self._who().seconds,
             chance=random.random(),  # noqa: S311
         )
-        settled = [settlement(attempt, outcome, terms) for attempt, outcome in zip(attempts, outcomes, strict=True)]
-        with tracing.all_of(_span("settle", attempt) for attempt in attempts) as spans:
-            if len(settled) == 1:
-                recorded = [await self._record(settled[0])]
-            else:
-                recorded = await asyncio.gather(*map(self._record, settled))
-            for span, item in zip(spans, settled, strict=False):
-                span.note(state=item.state.value)
-        for attempt, outcome, item, won in zip(attempts, outcomes, settled, recorded, strict=True):
-            _log(attempt, outcome, item.state.value, won)
-            if won:
-                self.counted.settled(attempt, outcome, item)
+        if len(attempts) == 1:
+            await self._settle_one(attempts[0], outcomes[0], terms)
+        else:
+            await asyncio.gather(*(self._settle_one(*each, terms) for each in zip(attempts, outcomes, strict=True)))
         for outcome in outcomes:
             if isinstance(outcome, Deferred) and outcome.scope is Scope.PROVIDER:
                 await self.pause(outcome.why, self._retry.pause_s)
                 return
         await self._watch(outcomes[0])
+
+    async def _settle_one(self, attempt: Attempt, outcome: Outcome, terms: Terms) -> None:
+        item = settlement(attempt, outcome, terms)
+        state = item.state.value
+        with _span("settle", attempt) as span:
+            won = await self._record(item)
+            span.note(state=state)
+        _log(attempt, outcome, state, won)
+        if won:
+            self.counted.settled(attempt, outcome, item)
 
     async def _watch(self, outcome: Outcome) -> None:
         """A provider that fails again and again is left alone; lost answers are still asked for."""
