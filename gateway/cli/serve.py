@@ -22,7 +22,7 @@ RELOAD_S = 10.0
 
 def serve(config: ConfigOption = None) -> None:
     """Run the gateway. TERM drains and stops, HUP reads accounts, dialects and routes again."""
-    unpainted.load("structlog", "httpx")
+    unpainted.load("structlog")
     from gateway import daemon  # noqa: PLC0415
     from gateway.watch.log import set_up  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Libraries without what they print in colours."""
+"""A library without what it prints in colours."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import sys
 from importlib import import_module
 
 
-def load(*names: str) -> None:
-    """Import them as if there were no rich: for tracebacks and a command of their own, which nobody sees here,
-    structlog and httpx bring it and pygments, a tenth of a start."""
+def load(name: str) -> None:
+    """Import it as if there were no rich: structlog brings it and pygments, a tenth of a start, for tracebacks that
+    nobody sees here."""
     is_free = "rich" not in sys.modules
     if is_free:
         sys.modules["rich"] = None  # type: ignore[assignment]
     try:
-        for name in names:
-            import_module(name)
+        import_module(name)
     finally:
         if is_free:
             del sys.modules["rich"]

@@ -13,10 +13,10 @@ import socket
 import struct
 from collections.abc import Awaitable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import aiohttp
-import httpx
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, StreamWriter
 from multidict import CIMultiDict
@@ -49,6 +49,9 @@ from gateway.providers import (
 )
 from gateway.providers.web_answers import hidden
 from gateway.verdicts import Refused
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_ANSWER_BYTES = 1_000_000
 CONNECT_TIMEOUT_S = 5.0
@@ -106,7 +109,7 @@ class HttpClient:
                 return await answer
         except TimeoutError:
             raise NoAnswer("no answer in time", sent=True) from None
-        except (aiohttp.ClientError, HttpProcessingError, httpx.HTTPError, OSError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             raise NoAnswer(f"the answer was lost: {type(error).__name__}", sent=True) from None
 
     def _open(self) -> aiohttp.TCPConnector:
@@ -242,9 +245,14 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 
 
 async def _handed(transport: httpx.AsyncBaseTransport, request: Request) -> Response:
+    import httpx  # noqa: PLC0415  (6 MB and a twentieth of a second, which the network does not need)
+
     message = httpx.Request(request.method, request.url, headers=request.headers, content=request.body or None)
-    response = await transport.handle_async_request(message)
-    return Response(response.status_code, await response.aread(), response.headers)
+    try:
+        response = await transport.handle_async_request(message)
+        return Response(response.status_code, await response.aread(), response.headers)
+    except httpx.HTTPError as error:
+        raise NoAnswer(f"the answer was lost: {type(error).__name__}", sent=True) from None
 
 
 def _socket(address: tuple[object, ...]) -> socket.socket:
