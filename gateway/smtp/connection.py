@@ -90,6 +90,8 @@ class Connection(Stream, SMTP):  # type: ignore[misc]  # SMTP's transport is any
     deadline = math.inf
     _peer = ""
     _trusted = False
+    _lenient = False
+    """An old device, or whatever else is forgiven much."""
     _is_proxy = False
     """It may say who its client is."""
     _fresh = True
@@ -116,11 +118,6 @@ class Connection(Stream, SMTP):  # type: ignore[misc]  # SMTP's transport is any
         self._quirks: list[Quirk] = []
         """What was forgiven in this session, in order; those of former mails were taken out."""
         self._spoken = Spoken()
-
-    @property
-    def _lenient(self) -> bool:
-        """An old device, or whatever else is forgiven much."""
-        return self._settings.lenient and self._trusted
 
     def _quirk(self, quirk: Quirk) -> None:
         """A client of ours did that, and got through with it."""
@@ -178,6 +175,7 @@ class Connection(Stream, SMTP):  # type: ignore[misc]  # SMTP's transport is any
     def _admit(self) -> str:
         """Count the client in, by its address; or the words of the goodbye."""
         self._trusted = self._terms.is_local or in_networks(self._peer, self._settings.trust)
+        self._lenient = self._settings.lenient and self._trusted
         if not self._trusted and self._terms.intake.bans.bars(self._peer):
             refusal = "421 4.7.0 too many wrong passwords from your network, try again later"
             reason, door = "banned", Door.SHUT_OUT
