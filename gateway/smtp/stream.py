@@ -1,7 +1,7 @@
-"""A client's bytes, in and out: lines and blocks that wait, replies that are held back for a client that does not read.
+"""A client's bytes, in and out: lines and blocks that are waited for, replies that are held back until there is room.
 
-What ``asyncio.StreamReader`` and ``StreamWriter`` do for everybody, here for the doors alone: a mail takes five turns,
-each of which cost them two futures' worth of calls.
+For the doors what ``asyncio.StreamReader`` and ``StreamWriter`` are for everybody, with what SMTP needs and no more: an
+idle client takes 4 kB instead of 7, and leaves nothing to the garbage collector.
 """
 
 from __future__ import annotations
