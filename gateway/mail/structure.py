@@ -39,7 +39,7 @@ _PART_BEGINS = re.compile(
 )
 _LEFTOVER = re.compile(r"^Content-(?:Type|Transfer-Encoding)\s*:", re.MULTILINE | re.IGNORECASE)
 _TOKEN = re.compile(r"[\s\"']*([A-Za-z0-9-]+)")
-_NO_SEMICOLON = re.compile(r"^(\s*[\w.+-]+/[\w.+-]+)(?:\s*\([^()]*\))?[\s,]+(?=[\w*-]+\s*=)")
+_NO_SEMICOLON = re.compile(r"(\s*[\w.+-]+/[\w.+-]+)(?:\s*\([^()]*\))?[\s,]+(?=[\w*-]+\s*=)")
 _ONE_PARAMETER = re.compile(r"[\w.+-]+(?:/[\w.+-]+)?; ?([A-Za-z-]+)=(\"?)([\w.+/:=-]+)\2")
 """There the library would find the same, in ten times as long."""
 _ENCODINGS = {"base-64": "base64", "b64": "base64", "quotedprintable": "quoted-printable", "qp": "quoted-printable"}
@@ -82,7 +82,8 @@ def _mended(name: str, value: str) -> str:
     if name in {"content-type", "content-disposition"}:
         if len(value) > MAX_CONTENT_FIELD_BYTES:
             raise Refused(MAIL_TOO_COMPLEX, what="header field", limit=MAX_CONTENT_FIELD_BYTES)
-        return _NO_SEMICOLON.sub(r"\1; ", value)
+        mended = _NO_SEMICOLON.match(value)
+        return f"{mended[1]}; {value[mended.end() :]}" if mended else value
     if name == "content-transfer-encoding" and (token := _TOKEN.match(value)):
         return _ENCODINGS.get(encoding := token[1].lower(), encoding)
     return value
