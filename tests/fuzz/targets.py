@@ -22,6 +22,7 @@ from gateway.settings.load import load
 from gateway.smpp.pdu import Garbage, Reader
 from gateway.verdicts import Refused
 from tests.fuzz import dialogue, providers
+from tests.unit.test_wellformed import is_taken
 
 TESTS = Path(__file__).parent.parent
 CORPUS = TESTS / "corpus"
@@ -31,7 +32,8 @@ CREDENTIALS = Credentials()
 
 
 def mail(data: bytes) -> None:
-    """MIME: a text or a refusal."""
+    """MIME: a text or a refusal; and the quick parser finds what the library finds."""
+    is_taken(data)
     try:
         read(open_mail(data), "windows-1251")
     except Refused:
