@@ -77,7 +77,9 @@ class Dispatch:
             await self._reroute()
         self._claim_unknown = True
         who, slots = self._who(), self._circuit.slots(slots)
-        attempts = await self._store.write(lambda c: claims.claim(c, self._terms, slots, self._clock(), who))
+        attempts = await self._store.write(
+            lambda c: claims.claim(c, self._terms, slots, self._clock(), who), brief=True
+        )
         self._claim_unknown = False
         if attempts:
             self._sending()

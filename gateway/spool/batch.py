@@ -15,6 +15,8 @@ Result = TypeVar("Result")
 
 MAX_BATCH = 500
 """Keeps one transaction short enough that the next one waits a few milliseconds at most."""
+BRIEF = 50
+"""Rows, each with what belongs to it: some milliseconds."""
 
 
 class Batch(Generic[Item, Result]):
@@ -23,7 +25,7 @@ class Batch(Generic[Item, Result]):
     ``flush(connection, items)`` returns one result for each item. When a batch fails, its items are tried
     one by one, so that a poisonous one spoils nobody else's, and one that lost a race sees the winner. A fault
     of the database itself (locked, full, away) is nobody's poison: all fail at once, for each further try would
-    wait for the lock again. ``reads``: it only looks, beside whatever is being written.
+    wait for the lock again. ``reads``: it only looks, beside whatever is being written. ``rows``: how many an item has.
     """
 
     def __init__(
@@ -32,10 +34,12 @@ class Batch(Generic[Item, Result]):
         flush: Callable[[Connection, Sequence[Item]], Sequence[Result]],
         *,
         reads: bool = False,
+        rows: Callable[[Item], int] = lambda item: 1,
     ) -> None:
         self._database = database
         self._reads = reads
         self._flush = flush
+        self._rows = rows
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -54,9 +58,15 @@ class Batch(Generic[Item, Result]):
 
     async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]], *, alone: bool = False) -> None:
         items = [item for item, _ in batch]
-        run = self._database.read if self._reads else self._database.write
+
+        def flush(connection: Connection) -> Sequence[Result]:
+            return self._flush(connection, items)
+
         try:
-            results = await run(lambda connection: self._flush(connection, items))
+            if self._reads:
+                results = await self._database.read(flush)
+            else:
+                results = await self._database.write(flush, brief=sum(map(self._rows, items)) <= BRIEF)
         except Exception as error:
             if alone or is_away(error):
                 for _, future in batch:

@@ -23,8 +23,8 @@ class Database(Protocol):
     async def open(self, *, exclusive: bool) -> None:
         """Connect. ``exclusive`` claims an embedded database for this daemon; raises ``StoreInUse``."""
 
-    async def write(self, transaction: Callable[[Connection], T]) -> T:
-        """Run in one transaction, to its commit."""
+    async def write(self, transaction: Callable[[Connection], T], *, brief: bool = False) -> T:
+        """Run in one transaction, to its commit. ``brief``: some milliseconds of work, and may hold the loop for it."""
 
     async def read(self, transaction: Callable[[Connection], T]) -> T:
         """Run beside whatever is being written."""
@@ -96,6 +96,11 @@ def embedded(connection: Connection) -> sqlite3.Connection:
     """SQLite's own, below SQLAlchemy's."""
     raw: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
     return raw
+
+
+def told(error: sqlite3.Error) -> BaseException:
+    """As SQLAlchemy would raise it, without the values."""
+    return DBAPIError.instance(None, None, error, sqlite3.Error, hide_parameters=True)
 
 
 def announce(connection: Connection, provider: str) -> None:

@@ -59,7 +59,7 @@ class PostgresDatabase:
         async with self._engine.connect():
             pass
 
-    async def write(self, transaction: Callable[[Connection], T]) -> T:
+    async def write(self, transaction: Callable[[Connection], T], *, brief: bool = False) -> T:
         """READ COMMITTED; what must not change meanwhile is locked by the statements themselves."""
         async with self._engine.begin() as connection:
             return await connection.run_sync(transaction)

@@ -11,9 +11,8 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Dialect, Insert, Select, Update
-from sqlalchemy.exc import DBAPIError
 
-from gateway.spool.engine import embedded
+from gateway.spool.engine import embedded, told
 
 
 class Query:
@@ -35,7 +34,7 @@ class Query:
         try:
             found = embedded(connection).execute(made.sql, made.binds(values)).fetchall()
         except sqlite3.Error as error:
-            raise _told(error) from error
+            raise told(error) from error
         return made.rows(found)
 
 
@@ -99,7 +98,7 @@ class Many:
         try:
             embedded(connection).executemany(made.sql, values)
         except sqlite3.Error as error:
-            raise _told(error) from error
+            raise told(error) from error
 
 
 class _Writing:
@@ -122,8 +121,3 @@ class _Writing:
             if (value := values[nth]) is not None:
                 values[nth] = process(value)
         return tuple(values)
-
-
-def _told(error: sqlite3.Error) -> BaseException:
-    """As SQLAlchemy would raise it, without the values."""
-    return DBAPIError.instance(None, None, error, sqlite3.Error, hide_parameters=True)

@@ -1,6 +1,7 @@
-"""The embedded engine: one thread writes, one reads, and each commit is on the disk when it returns.
+"""The embedded engine: one connection writes, one reads, and each commit is on the disk when it returns.
 
-All writes that wait at one moment cost one hop to the thread and one fsync.
+All writes that wait at one moment cost one fsync, on a thread. What is brief runs on the loop until then: statement by
+statement in the thread it would want the interpreter's lock back each time, and that costs more than the statements.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
-from gateway.spool.engine import StoreInUse, cause, embedded, on_connect
+from gateway.spool.engine import StoreInUse, cause, embedded, on_connect, told
 from gateway.spool.sealing import Sealing
 
 T = TypeVar("T")
@@ -34,6 +35,10 @@ PATIENCE_S = 10.0
 LOOK_AGAIN_S = 0.0005
 COPY_BACK_EVERY_S = 2.0
 """The pages that all mails touch are copied the less often; the log grows meanwhile, by some 30 MB at full speed."""
+HOLDS_LOOP_S = 0.05
+"""Writes that have held the loop for longer (pages that come from a slow disk, a storm of equal alarms) go to the
+thread for ``AFTER_HOLDING_S``."""
+AFTER_HOLDING_S = 10.0
 TOGETHER_S = 0.01
 """What has taken so long is committed, and what still waits comes into the next transaction: nobody waits for others'
 work much longer than alone."""
@@ -65,8 +70,12 @@ class SqliteDatabase:
             True: ThreadPoolExecutor(1, thread_name_prefix="spool-write"),
             False: ThreadPoolExecutor(1, thread_name_prefix="spool-read"),
         }
-        self._waiting: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = []
+        self._waiting: list[tuple[Callable[[Connection], Any], bool, asyncio.Future[Any]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        """Of the connection that writes."""
+        self._held_loop_at = -AFTER_HOLDING_S
+        self._closed = False
         self._copier = ThreadPoolExecutor(1, thread_name_prefix="spool-copy")
         self._copied_at = 0.0
 
@@ -81,11 +90,12 @@ class SqliteDatabase:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.touch(mode=0o600)
 
-    async def write(self, transaction: Callable[[Connection], T]) -> T:
-        """On the writing thread, with what else waits; returns after the fsync. A caller that is cancelled does not
-        cancel the write."""
+    async def write(self, transaction: Callable[[Connection], T], *, brief: bool = False) -> T:
+        """With what else waits; returns after the fsync. A caller that is cancelled does not cancel the write."""
+        if self._closed:
+            raise RuntimeError("the store is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((transaction, future))
+        self._waiting.append((transaction, brief, future))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
         return await future
@@ -93,15 +103,16 @@ class SqliteDatabase:
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            group = [transaction for transaction, _ in self._waiting]
-            try:
-                done = await loop.run_in_executor(self._threads[True], self._together, group)
-            except RuntimeError as error:  # the store is closed
-                done = [_failure(error)] * len(group)
-            else:
-                self._copy_back_at_times(loop.time())
+            group = [transaction for transaction, _, _ in self._waiting]
+            brief = all(brief for _, brief, _ in self._waiting)
+            async with self._turn:
+                if brief and loop.time() > self._held_loop_at + AFTER_HOLDING_S:
+                    done = await self._here(group)
+                else:
+                    done = await loop.run_in_executor(self._threads[True], self._together, group)
+            self._copy_back_at_times(loop.time())
             answered, self._waiting = self._waiting[: len(done)], self._waiting[len(done) :]
-            for (_, future), result in zip(answered, done, strict=True):
+            for (_, _, future), result in zip(answered, done, strict=True):
                 if not future.done():
                     result(future)
             await asyncio.sleep(0)  # who has been answered may have more to write
@@ -121,27 +132,49 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             self._look_at(error)
 
-    def _together(self, group: Sequence[Callable[[Connection], Any]]) -> list[_Result]:
-        """Some of the group, at least the first, in one transaction. What one of them raises is its own."""
+    async def _here(self, group: Sequence[Callable[[Connection], Any]]) -> list[_Result]:
+        """``_together`` on the loop, without what waits: for the neighbour's lock, and for the disk."""
+        loop, thread = asyncio.get_running_loop(), self._threads[True]
         results: list[_Result] = []
-
-        def run(connection: Connection) -> None:
-            began = time.monotonic()
-            for transaction in group:
-                results.append(self._alone(connection, transaction))
-                if time.monotonic() - began > TOGETHER_S:
-                    return
-
         try:
-            if len(group) == 1:
-                return [_answer(self.run_now(group[0]))]
-            self.run_now(run)
+            with self._engines[True].connect() as connection:
+                raw = embedded(connection)
+                if not _begins(raw):
+                    await loop.run_in_executor(thread, _begin_writing, connection)
+                try:
+                    began, transaction = loop.time(), connection.begin()
+                    self._some(connection, group, results)
+                    if loop.time() - began > HOLDS_LOOP_S:
+                        self._held_loop_at = loop.time()
+                    await loop.run_in_executor(thread, transaction.commit)
+                except BaseException:
+                    raw.rollback()
+                    raise
+        except Exception as error:  # of the database: it is everybody's
+            self._look_at(error)
+            return [_failure(error)] * (len(results) or len(group))
+        return results
+
+    def _together(self, group: Sequence[Callable[[Connection], Any]]) -> list[_Result]:
+        """Some of the group, at least the first, in one transaction."""
+        results: list[_Result] = []
+        try:
+            self.run_now(lambda connection: self._some(connection, group, results))
         except BaseException as error:  # of the database: it is everybody's
             return [_failure(error)] * (len(results) or len(group))
         return results
 
+    def _some(
+        self, connection: Connection, group: Sequence[Callable[[Connection], Any]], results: list[_Result]
+    ) -> None:
+        began = time.monotonic()
+        for transaction in group:
+            results.append(self._alone(connection, transaction))
+            if time.monotonic() - began > TOGETHER_S:
+                return
+
     def _alone(self, connection: Connection, transaction: Callable[[Connection], Any]) -> _Result:
-        """In the transaction of others: what fails is undone, and its neighbours stay."""
+        """In the transaction of others: what fails is undone, and its neighbours stay. What it raises is its own."""
         raw = embedded(connection)
         raw.execute("SAVEPOINT one")
         try:
@@ -198,8 +231,8 @@ class SqliteDatabase:
 
     async def scrub(self) -> None:
         """The log of changes is written into the file, where erased pages are zeros, and cut to nothing."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads[True], self._checkpoint)
+        async with self._turn:
+            await asyncio.get_running_loop().run_in_executor(self._threads[True], self._checkpoint)
 
     def _checkpoint(self) -> None:
         connection = self._engines[True].raw_connection()
@@ -214,6 +247,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Finish what is queued and release the file."""
+        self._closed = True
         if self._writing is not None and not self._writing.done():
             await self._writing
         for thread in (*self._threads.values(), self._copier):
@@ -286,13 +320,16 @@ def _begin_writing(connection: Connection) -> None:
     and again, a few milliseconds each, would be let in front all the time."""
     raw = embedded(connection)
     give_up_at = time.monotonic() + PATIENCE_S
-    while time.monotonic() < give_up_at:
-        try:
-            raw.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                break
-            time.sleep(LOOK_AGAIN_S)
-        else:
-            return
-    connection.exec_driver_sql("BEGIN IMMEDIATE")  # for an error as all others are
+    while not raw.in_transaction and not _begins(raw, insist=time.monotonic() > give_up_at):
+        time.sleep(LOOK_AGAIN_S)
+
+
+def _begins(raw: sqlite3.Connection, *, insist: bool = False) -> bool:
+    """Whether no other process writes; raises instead of False where we ``insist``, and for what is no waiting."""
+    try:
+        raw.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if insist or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise told(error) from error
+        return False
+    return True

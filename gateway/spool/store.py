@@ -30,13 +30,17 @@ def _database(url: URL, min_free: int, key: Sealing | None) -> Database:
     return PostgresDatabase(url, key)
 
 
+def _jobs(mail: StoredMail) -> int:
+    return len(mail.accepted.jobs) + len(mail.accepted.dropped) if mail.accepted else 1
+
+
 class Store:
     """``put``, ``confirm``, ``settle``, ``record`` and ``strike`` are the hot paths and commit in groups, ``lookup``
     looks in groups; the others are single."""
 
     def __init__(self, url: str, min_free: int = 0, key: Sealing | None = None) -> None:
         self.database = _database(make_url(url), min_free, key)
-        self.put: Batch[StoredMail, Put] = Batch(self.database, put)
+        self.put: Batch[StoredMail, Put] = Batch(self.database, put, rows=_jobs)
         self.confirm: Batch[str, None] = Batch(self.database, confirm)
         self.settle: Batch[Settlement, bool] = Batch(self.database, settle)
         self.strike: Batch[Strike, tuple[Record, ...]] = Batch(self.database, strike)
@@ -62,9 +66,9 @@ class Store:
             raise
         return store
 
-    async def write(self, transaction: Callable[[Connection], T]) -> T:
-        """A transaction of its own."""
-        return await self.database.write(transaction)
+    async def write(self, transaction: Callable[[Connection], T], *, brief: bool = False) -> T:
+        """A transaction of its own; ``brief``: of some milliseconds, that may hold the loop."""
+        return await self.database.write(transaction, brief=brief)
 
     async def read(self, transaction: Callable[[Connection], T]) -> T:
         """A look, beside whatever is being written."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from sqlalchemy import Connection, Engine, ExceptionContext, event
+from sqlalchemy import Connection, Engine, event
 
 from gateway.spool.store import Store
 
@@ -39,16 +39,3 @@ def commits(store: Store) -> Iterator[list[Connection]]:
     event.listen(Engine, "commit", see)
     yield seen
     event.remove(Engine, "commit", see)
-
-
-@pytest.fixture
-def faults(store: Store) -> Iterator[list[ExceptionContext]]:
-    """Every error of the database from now on."""
-    seen: list[ExceptionContext] = []
-
-    def see(fault: ExceptionContext) -> None:
-        seen.append(fault)
-
-    event.listen(Engine, "handle_error", see)
-    yield seen
-    event.remove(Engine, "handle_error", see)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, ExceptionContext, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from gateway.spool.put import REPORT_DELAY_S, Put
@@ -240,7 +240,7 @@ async def test_a_client_that_hangs_up_does_not_undo_the_commit(store: Store) -> 
 
 @only_sqlite
 async def test_a_locked_database_fails_every_mail_at_once(
-    store: Store, other: Store, faults: list[ExceptionContext], monkeypatch: pytest.MonkeyPatch
+    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not one by one: each would wait for the lock again."""
     monkeypatch.setattr("gateway.spool.sqlite.PATIENCE_S", 0.05)
@@ -254,7 +254,7 @@ async def test_a_locked_database_fails_every_mail_at_once(
 
     results = await other.write(hold)
     assert [type(result) for result in results] == [OperationalError] * 3
-    assert len(faults) == 1
+    assert len(set(results)) == 1
     assert await value(store, "select count(*) from mails") == 0
     assert not (await store.put(mail("79101234567"))).duplicate  # and it goes on by itself
 

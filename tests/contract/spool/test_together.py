@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from gateway.spool.engine import embedded
 from gateway.spool.store import Store
 from tests.contract.spool.given import only_sqlite, value
 
@@ -25,6 +26,9 @@ def insert(name: str) -> Callable[[Connection], str]:
         return name
 
     return work
+
+
+on_loop_or_not = pytest.mark.parametrize("brief", [False, True], ids=["in the thread", "on the loop"])
 
 
 def fails(connection: Connection) -> None:
@@ -56,20 +60,19 @@ async def test_what_waits_is_committed_at_once(store: Store) -> None:
     assert await value(store, COUNT) == 5
 
 
-async def test_one_that_fails_takes_nobody_with_it(store: Store) -> None:
+@on_loop_or_not
+async def test_one_that_fails_takes_nobody_with_it(store: Store, brief: bool) -> None:
     works = [insert("a"), fails, insert("b"), insert("a"), insert("c")]
-    results = await asyncio.gather(*(store.write(work) for work in works), return_exceptions=True)
+    results = await asyncio.gather(*(store.write(work, brief=brief) for work in works), return_exceptions=True)
     assert isinstance(results[1], LookupError)
     assert (results[2], results[4]) == ("b", "c")
-    assert {type(results[n]) for n in (0, 3)} == {
-        str,
-        IntegrityError,
-    }  # one "a"; of a server's writes either comes first
+    assert {type(results[n]) for n in (0, 3)} == {str, IntegrityError}  # of a server's writes either comes first
     assert await value(store, COUNT) == 3
 
 
 @only_sqlite
-async def test_a_full_disk_is_everybodys(store: Store) -> None:
+@on_loop_or_not
+async def test_a_full_disk_is_everybodys(store: Store, brief: bool) -> None:
     def fill(connection: Connection) -> None:
         pages = connection.execute(text("pragma page_count")).scalar_one()
         connection.execute(text(f"pragma max_page_count={pages}"))
@@ -78,9 +81,8 @@ async def test_a_full_disk_is_everybodys(store: Store) -> None:
         insert("x" * 1_000_000)(connection)
 
     await store.write(fill)
-    results = await asyncio.gather(
-        store.write(insert("before")), store.write(too_much), store.write(insert("after")), return_exceptions=True
-    )
+    works = [insert("before"), too_much, insert("after")]
+    results = await asyncio.gather(*(store.write(work, brief=brief) for work in works), return_exceptions=True)
     full = [result for result in results if isinstance(result, OperationalError)]
     assert full, results
     assert all(isinstance(error.orig, sqlite3.Error) and error.orig.sqlite_errorcode == 13 for error in full)
@@ -89,8 +91,9 @@ async def test_a_full_disk_is_everybodys(store: Store) -> None:
 
 
 @only_sqlite
-async def test_a_caller_that_leaves_leaves_its_write(store: Store) -> None:
-    task = asyncio.create_task(store.write(insert("a")))
+@on_loop_or_not
+async def test_a_caller_that_leaves_leaves_its_write(store: Store, brief: bool) -> None:
+    task = asyncio.create_task(store.write(insert("a"), brief=brief))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -132,3 +135,55 @@ async def test_a_store_that_is_closed_says_so(store: Store) -> None:
         for _ in range(2):
             with pytest.raises(RuntimeError):
                 await store.write(insert("a"))
+
+
+def where(_connection: Connection) -> int:
+    return threading.get_ident()
+
+
+@only_sqlite
+async def test_only_what_is_brief_holds_the_loop(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = threading.get_ident()
+    assert await store.write(where, brief=True) == here
+    assert await store.write(where) != here
+    assert here not in await asyncio.gather(store.write(where, brief=True), store.write(where))
+    monkeypatch.setattr("gateway.spool.sqlite.HOLDS_LOOP_S", 0.0)
+    assert await store.write(where, brief=True) == here  # and takes too long
+    assert await store.write(where, brief=True) != here
+
+
+@only_sqlite
+async def test_a_neighbour_that_writes_does_not_hold_the_loop(store: Store, other: Store) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def long(connection: Connection) -> None:
+        insert("theirs")(connection)
+        begun.set()
+        assert go_on.wait(10)
+
+    theirs = asyncio.create_task(other.write(long))
+    await asyncio.to_thread(begun.wait, 10)
+    ours = asyncio.create_task(store.write(insert("ours"), brief=True))
+    for _ in range(10):  # turns enough for it to begin
+        await asyncio.sleep(0)
+    go_on.set()  # which nobody could do if it held the loop
+    assert await ours == "ours"
+    await theirs
+    assert await value(store, COUNT) == 2
+
+
+@only_sqlite
+@on_loop_or_not
+async def test_a_commit_that_fails_is_everybodys(store: Store, brief: bool) -> None:
+    (await store.write(embedded)).execute("pragma foreign_keys=on")
+
+    def orphan(connection: Connection) -> None:
+        connection.execute(text("create table parent (id integer primary key)"))
+        connection.execute(text("create table child (id references parent deferrable initially deferred)"))
+        connection.execute(text("insert into child values (1)"))
+
+    works = [insert("a"), orphan, insert("b")]
+    results = await asyncio.gather(*(store.write(work, brief=brief) for work in works), return_exceptions=True)
+    assert [type(result) for result in results] == [IntegrityError] * 3
+    assert await store.write(insert("c"), brief=brief) == "c"
+    assert await value(store, COUNT) == 1
