@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -271,6 +272,7 @@ class Daemon:
         """Run until TERM or INT, then drain."""
         self.listen_for_signals()
         await self.start()
+        gc.freeze()  # all of it stays; a look for garbage that goes through it holds the loop for a tenth of a second
         doors = {door.settings.name: door.where for door in self.listeners}
         log.info("gateway.ready", version=__version__, listeners=doors)
         with pid_file(self._configuration):
