@@ -191,7 +191,7 @@ async def test_a_frozen_node_is_given_up_and_wakes(tmp_path: Path, postgres_url:
         async with node(tmp_path / "a", changes, *wrapper) as frozen, node(tmp_path / "b", changes, *hurry) as other:
             async with load(frozen.port, other.port, timeout_s=3, pause_s=0.3) as traffic:
                 await traffic.more(40)
-                await _freeze(frozen, postgres_url, in_transaction=SOAK and where == "machine")
+                await _freeze(frozen, postgres_url, in_transaction=SOAK and where == "machine", calling=True)
                 await other.program.event("process.dead")
                 await until(lambda: other.count("sms.uncertain"))
                 await traffic.more(20)
@@ -219,13 +219,14 @@ async def test_a_frozen_node_is_given_up_and_wakes(tmp_path: Path, postgres_url:
     assert (uncertain > 0) == (where == "machine")
 
 
-async def _freeze(frozen: Node, url: str, *, in_transaction: bool) -> None:
-    """In the middle of a transaction, or between two."""
+async def _freeze(frozen: Node, url: str, *, in_transaction: bool, calling: bool = False) -> None:
+    """In the middle of a transaction, or between two; while it is ``calling`` the provider."""
     for _ in range(200):
         frozen.freeze()
         stuck = await _transactions(url)
         await asyncio.sleep(0.1)
-        if bool(stuck & await _transactions(url)) == in_transaction:
+        where_wanted = bool(stuck & await _transactions(url)) == in_transaction
+        if where_wanted and (not calling or await _calls(url)):
             return
         frozen.wake()
         await asyncio.sleep(0.05)
@@ -238,6 +239,15 @@ async def _transactions(url: str) -> set[tuple[int, object]]:
     rows = await connection.fetch("SELECT pid, xact_start FROM pg_stat_activity WHERE state = 'idle in transaction'")
     await connection.close()
     return {(row[0], row[1]) for row in rows}
+
+
+async def _calls(url: str) -> int:
+    """Of the node that sees nobody else's processes, so that its own number is a small one."""
+    connection = await asyncpg.connect(url)
+    mine = "SELECT count(*) FROM jobs JOIN processes p ON p.id = jobs.owner WHERE state = 'submitting' AND p.pid < 100"
+    count: int = await connection.fetchval(mine)
+    await connection.close()
+    return count
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost"])
