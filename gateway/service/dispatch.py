@@ -100,7 +100,7 @@ class Dispatch:
 
     async def next_due(self) -> float | None:
         """Seconds from now until there is work; None when the queue is empty. Never negative."""
-        due_at = await self._store.read(lambda c: claims.next_due(c, self.name))
+        due_at = await self._store.read(lambda c: claims.next_due(c, self.name), brief=True)
         return None if due_at is None else max(0.0, due_at - self._clock())
 
     async def submit(self, attempts: Sequence[Attempt]) -> None:

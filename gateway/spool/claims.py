@@ -279,7 +279,7 @@ def job_of(row: Row[Any]) -> Job:
 
 def next_due(connection: Connection, provider: str) -> float | None:
     """When the provider's next job is due, paused or not."""
-    earliest: float | None = connection.execute(_NEXT_DUE, {"provider": provider}).scalar_one()
+    earliest: float | None = _NEXT_DUE(connection, {"provider": provider})[0].due_at
     return earliest
 
 
@@ -291,4 +291,4 @@ _EARLIEST = union_all(  # one state a part: so each is one step down the index
         for state in (*sources(Event.RESOLVE), *sources(Event.CLAIM))
     )
 ).subquery()
-_NEXT_DUE = select(func.min(_EARLIEST.c.due_at))
+_NEXT_DUE = Query(select(func.min(_EARLIEST.c.due_at).label("due_at")))

@@ -26,8 +26,9 @@ class Database(Protocol):
     async def write(self, transaction: Callable[[Connection], T], *, brief: bool = False) -> T:
         """Run in one transaction, to its commit. ``brief``: some milliseconds of work, and may hold the loop for it."""
 
-    async def read(self, transaction: Callable[[Connection], T]) -> T:
-        """Run beside whatever is being written."""
+    async def read(self, transaction: Callable[[Connection], T], *, brief: bool = False) -> T:
+        """Run beside whatever is being written. ``brief``: some steps down an index, which wait for no longer look and may
+        hold the loop."""
 
     @property
     def inode(self) -> int | None:

@@ -64,7 +64,7 @@ class PostgresDatabase:
         async with self._engine.begin() as connection:
             return await connection.run_sync(transaction)
 
-    async def read(self, transaction: Callable[[Connection], T]) -> T:
+    async def read(self, transaction: Callable[[Connection], T], *, brief: bool = False) -> T:
         """The same, on another connection."""
         return await self.write(transaction)
 

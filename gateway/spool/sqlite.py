@@ -1,4 +1,4 @@
-"""The embedded engine: one connection writes, one reads, and each commit is on the disk when it returns.
+"""The embedded engine: one connection writes, two read, and each commit is on the disk when it returns.
 
 All writes that wait at one moment cost one fsync, on a thread. What is brief runs on the loop until then: statement by
 statement in the thread it would want the interpreter's lock back each time, and that costs more than the statements.
@@ -64,7 +64,8 @@ class SqliteDatabase:
         self._reserve = self.path.with_name(self.path.name + ".reserve")
         self._lock_file: IO[str] | None = None
         self._engines = {True: _engine(url, writes=True), False: _engine(url, writes=False)}
-        for engine in self._engines.values():
+        self._looks = _engine(url, writes=False)
+        for engine in (*self._engines.values(), self._looks):
             engine.dialect.sealing = key  # type: ignore[attr-defined]  # for the types of ``sealing``
         self._threads = {
             True: ThreadPoolExecutor(1, thread_name_prefix="spool-write"),
@@ -159,7 +160,7 @@ class SqliteDatabase:
         """Some of the group, at least the first, in one transaction."""
         results: list[_Result] = []
         try:
-            self.run_now(lambda connection: self._some(connection, group, results))
+            self._run(self._engines[True], lambda connection: self._some(connection, group, results))
         except BaseException as error:  # of the database: it is everybody's
             return [_failure(error)] * (len(results) or len(group))
         return results
@@ -188,14 +189,17 @@ class SqliteDatabase:
         raw.execute("RELEASE one")
         return result
 
-    async def read(self, transaction: Callable[[Connection], T]) -> T:
-        """On the reading thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads[False], self.run_now, transaction, False)
+    async def read(self, transaction: Callable[[Connection], T], *, brief: bool = False) -> T:
+        """On the reading thread; what is brief on the loop, or SMS would wait until a report has been made."""
+        if brief:
+            return self._run(self._looks, transaction)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads[False], self._run, self._engines[False], transaction
+        )
 
-    def run_now(self, transaction: Callable[[Connection], T], write: bool = True) -> T:
-        """The same in the calling thread."""
+    def _run(self, engine: Engine, transaction: Callable[[Connection], T]) -> T:
         try:
-            with self._engines[write].begin() as connection:
+            with engine.begin() as connection:
                 return transaction(connection)
         except DatabaseError as error:
             self._look_at(error)
@@ -252,7 +256,7 @@ class SqliteDatabase:
             await self._writing
         for thread in (*self._threads.values(), self._copier):
             thread.shutdown()
-        for engine in self._engines.values():
+        for engine in (*self._engines.values(), self._looks):
             engine.dispose()
         if self._lock_file is not None:
             self._lock_file.close()

@@ -70,9 +70,9 @@ class Store:
         """A transaction of its own; ``brief``: of some milliseconds, that may hold the loop."""
         return await self.database.write(transaction, brief=brief)
 
-    async def read(self, transaction: Callable[[Connection], T]) -> T:
-        """A look, beside whatever is being written."""
-        return await self.database.read(transaction)
+    async def read(self, transaction: Callable[[Connection], T], *, brief: bool = False) -> T:
+        """A look, beside whatever is being written; ``brief``: before longer ones."""
+        return await self.database.read(transaction, brief=brief)
 
     async def close(self) -> None:
         """Finish and disconnect."""

@@ -187,3 +187,18 @@ async def test_a_commit_that_fails_is_everybodys(store: Store, brief: bool) -> N
     assert [type(result) for result in results] == [IntegrityError] * 3
     assert await store.write(insert("c"), brief=brief) == "c"
     assert await value(store, COUNT) == 1
+
+
+@only_sqlite
+async def test_a_brief_look_waits_for_no_longer_one(store: Store) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def report(_connection: Connection) -> bool:
+        begun.set()
+        return go_on.wait(10)
+
+    long = asyncio.create_task(store.read(report))
+    await asyncio.to_thread(begun.wait, 10)
+    assert await store.read(lambda connection: connection.execute(text(COUNT)).scalar_one(), brief=True) == 0
+    go_on.set()
+    assert await long
