@@ -27,8 +27,8 @@ class Database(Protocol):
         """Run in one transaction, to its commit. ``brief``: some milliseconds of work, and may hold the loop for it."""
 
     async def read(self, transaction: Callable[[Connection], T], *, brief: bool = False) -> T:
-        """Run beside whatever is being written. ``brief``: some steps down an index, which wait for no longer look and may
-        hold the loop."""
+        """Run beside whatever is being written. ``brief``: some steps down an index, which wait for no longer look and
+        may hold the loop."""
 
     @property
     def inode(self) -> int | None:
