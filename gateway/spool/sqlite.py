@@ -36,9 +36,9 @@ LOOK_AGAIN_S = 0.0005
 COPY_BACK_EVERY_S = 2.0
 """The pages that all mails touch are copied the less often; the log grows meanwhile, by some 30 MB at full speed."""
 HOLDS_LOOP_S = 0.05
-"""Writes that have held the loop for longer (pages that come from a slow disk, a storm of equal alarms) go to the
-thread for ``AFTER_HOLDING_S``."""
-AFTER_HOLDING_S = 10.0
+LOOP_SHARE = 0.05
+"""Writes that have held the loop for longer than that (pages that come from a slow disk, a storm of equal alarms) go to
+the thread until it was a twentieth of the time."""
 TOGETHER_S = 0.01
 """What has taken so long is committed, and what still waits comes into the next transaction: nobody waits for others'
 work much longer than alone."""
@@ -75,7 +75,7 @@ class SqliteDatabase:
         self._writing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         """Of the connection that writes."""
-        self._held_loop_at = -AFTER_HOLDING_S
+        self._elsewhere_until = 0.0
         self._closed = False
         self._copier = ThreadPoolExecutor(1, thread_name_prefix="spool-copy")
         self._copied_at = 0.0
@@ -107,7 +107,7 @@ class SqliteDatabase:
             group = [transaction for transaction, _, _ in self._waiting]
             brief = all(brief for _, brief, _ in self._waiting)
             async with self._turn:
-                if brief and loop.time() > self._held_loop_at + AFTER_HOLDING_S:
+                if brief and loop.time() > self._elsewhere_until:
                     done = await self._here(group)
                 else:
                     done = await loop.run_in_executor(self._threads[True], self._together, group)
@@ -145,8 +145,8 @@ class SqliteDatabase:
                 try:
                     began, transaction = loop.time(), connection.begin()
                     self._some(connection, group, results)
-                    if loop.time() - began > HOLDS_LOOP_S:
-                        self._held_loop_at = loop.time()
+                    if (held := loop.time() - began) > HOLDS_LOOP_S:
+                        self._elsewhere_until = began + held / LOOP_SHARE
                     await loop.run_in_executor(thread, transaction.commit)
                 except BaseException:
                     raw.rollback()
