@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -56,6 +57,7 @@ async def grow(store: str, finished: int, waiting: int, after: int) -> None:
     tomorrow = time.time() + DAY_S
     later = f"UPDATE jobs SET due_at = {tomorrow}, expires_at = {tomorrow + DAY_S} WHERE state = 'queued'"
     await fill(store, finished, waiting, time.time() - 3600, [later], after=after)
+    os.sync()  # or the first commits wait until the disk has taken all of that
 
 
 def draw(out: Path, results: dict[str, dict[str, Runs]]) -> None:
