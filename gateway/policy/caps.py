@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 
 from gateway.model import Burst, Cap, Job, NumberCaps
 from gateway.policy.routing import Hours, Router
@@ -59,23 +60,32 @@ class HouseCaps:
     quiet: Quiet | None = None
 
 
+def periods(at: float) -> tuple[str, str]:
+    """By which names the clock hour and the day (UTC) of that moment are counted."""
+    return _periods(int(at // 3600))
+
+
+@lru_cache(maxsize=8)
+def _periods(hours: int) -> tuple[str, str]:
+    at = datetime.fromtimestamp(hours * 3600, UTC)
+    return at.strftime("%Y-%m-%dT%H"), at.strftime("%Y-%m-%d")
+
+
 def burst(account: str, own: AccountCaps, at: float) -> Burst | None:
     """What would be too much of a sudden; None: nothing is. Windows stand on the clock, as hours and days do."""
     if own.hold_above is None:
         return None
-    window, day = int(at // own.hold_window_s), datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+    window, (_, day) = int(at // own.hold_window_s), periods(at)
     return Burst((account, f"{day} burst {window}"), own.hold_above, round(own.hold_window_s / 60))
 
 
 def caps(account: str, jobs: Sequence[Job], own: AccountCaps, house: HouseCaps, router: Router) -> tuple[Cap, ...]:
     """What these jobs of one mail would use up, in the clock hour and the day (UTC) in which it came. Each has a
     price where money is capped: ``price_is_known``."""
-    capped = (house.per_hour, house.per_day, house.segments_per_day, house.spend_per_day, own.spend_per_day)
-    if not jobs or capped == _NOTHING:
+    if not jobs:
         return ()
     found: list[Cap] = []
-    at = datetime.fromtimestamp(jobs[0].created_at, UTC)
-    hour, day = at.strftime("%Y-%m-%dT%H"), at.strftime("%Y-%m-%d")
+    hour, day = periods(jobs[0].created_at)
     if house.per_hour is not None:
         found.append(Cap((THE_GATEWAY, hour), len(jobs), house.per_hour, QUOTA_GATEWAY))
     if house.per_day is not None:
@@ -92,9 +102,6 @@ def caps(account: str, jobs: Sequence[Job], own: AccountCaps, house: HouseCaps, 
             if cap is not None:
                 found.append(Cap((who, f"{day} spend"), money, int(cap * MICRO), reason, MICRO))
     return tuple(found)
-
-
-_NOTHING = (None,) * 5
 
 
 def price_is_known(number: str, route: Sequence[str], own: AccountCaps, house: HouseCaps, router: Router) -> None:

@@ -9,14 +9,13 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
 from sqlalchemy import Connection
 
 from gateway.policy.accounts import key_digest
-from gateway.policy.caps import MICRO
+from gateway.policy.caps import MICRO, periods
 from gateway.service.audit import entry
 from gateway.service.roster import content_of
 from gateway.settings.accounts import AccountSettings
@@ -138,10 +137,9 @@ class Accounts:
         """What of each one's caps is used up in this hour and this day (UTC)."""
         directory = self._configuration().directory.accounts
         found = {login: directory[login] for login in logins if login in directory}
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        hour, day = now.strftime("%Y-%m-%dT%H"), now.strftime("%Y-%m-%d")
-        periods = [hour, day, f"{day} segments", f"{day} spend"]
-        used = await self._store.read(lambda c: budget.used(c, list(found), periods))
+        hour, day = periods(self._clock())
+        asked = [hour, day, f"{day} segments", f"{day} spend"]
+        used = await self._store.read(lambda c: budget.used(c, list(found), asked))
         return {
             login: [
                 Limit(name, used.get((login, period), 0) / unit, float(limit))

@@ -10,14 +10,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.model import Accepted, Burst, Cap, Job, NumberCaps
+from gateway.policy.caps import periods
 from gateway.sms.numbers import mask
 from gateway.spool import holds
 from gateway.spool.engine import insert_missing
@@ -166,15 +165,9 @@ def _shown(amount: int, cap: Cap) -> str | int:
     return amount if cap.unit == 1 else f"{amount / cap.unit:.2f}"
 
 
-@lru_cache(maxsize=8)
-def _periods(hours: int) -> tuple[str, str]:
-    at = datetime.fromtimestamp(hours * 3600, UTC)
-    return at.strftime("%Y-%m-%dT%H"), at.strftime("%Y-%m-%d")
-
-
 def _caps(accepted: Accepted) -> tuple[Cap, ...]:
     """In the clock hour and the day (UTC) in which the mail came."""
-    hour, day = _periods(int(accepted.jobs[0].created_at // 3600))
+    hour, day = periods(accepted.jobs[0].created_at)
     count = len(accepted.jobs)
     found = [
         Cap((accepted.account, hour), count, accepted.per_hour, QUOTA_HOUR),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, text, update
 
 from gateway.lifecycle import State
 from gateway.model import Note, Tell
-from gateway.policy.caps import THE_GATEWAY
+from gateway.policy.caps import THE_GATEWAY, periods
 from gateway.policy.composing import Composed
 from gateway.sms.segments import alphabet
 from gateway.spool import hooks
@@ -130,8 +129,7 @@ def _news(row: Row[Any], now: float, why: str) -> hooks.News:
 
 def _charge(connection: Connection, charges: Mapping[str, Sequence[int]], now: float) -> None:
     """What goes out is counted against the quotas, which gathering did not (but for money). Sorted, as everywhere."""
-    at = datetime.fromtimestamp(now, UTC)
-    day, hour = at.strftime("%Y-%m-%d"), at.strftime("%Y-%m-%dT%H")
+    hour, day = periods(now)
     everybody = {THE_GATEWAY: [one for segments in charges.values() for one in segments]} if charges else {}
     for account, segments in sorted((everybody | dict(charges)).items()):
         if account != THE_GATEWAY:  # whose counters are there only where it has caps

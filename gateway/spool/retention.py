@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from sqlalchemy import Connection, delete, exists, select, text, update
 
 from gateway.lifecycle import State
+from gateway.policy.caps import periods
 from gateway.spool import audit
 from gateway.spool.holds import BURSTS
 from gateway.spool.schema import (
@@ -61,7 +60,7 @@ def delete_records(connection: Connection, before: float) -> int:
     for table in (outbox, trail):
         connection.execute(delete(table).where(table.c.mail_id.in_(answered)))
     connection.execute(delete(incoming).where(incoming.c.received_at < before))
-    day = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%d")
+    _, day = periods(before)
     connection.execute(delete(usage).where(usage.c.period < day))
     connection.execute(delete(heartbeats).where(heartbeats.c.at < before))
     audit.forget(connection, before)
@@ -72,5 +71,5 @@ def forget_counters(connection: Connection, now: float) -> None:
     """What was counted for caps of hours and days that are over, where it says who got SMS or is much."""
     yesterday = now - 86400.0
     connection.execute(delete(number_usage).where(number_usage.c.day < int(yesterday // 86400)))
-    day = datetime.fromtimestamp(yesterday, UTC).strftime("%Y-%m-%d")
+    _, day = periods(yesterday)
     connection.execute(delete(usage).where(usage.c.period < day, usage.c.period.like(BURSTS)))
