@@ -63,21 +63,20 @@ class SqliteDatabase:
         self._min_free = min_free
         self._reserve = self.path.with_name(self.path.name + ".reserve")
         self._lock_file: IO[str] | None = None
-        self._engines = {True: _engine(url, writes=True), False: _engine(url, writes=False)}
-        self._looks = _engine(url, writes=False)
-        for engine in (*self._engines.values(), self._looks):
+        self._writer = _engine(url, writes=True)
+        self._reader = _engine(url, writes=False)
+        self._looker = _engine(url, writes=False)
+        for engine in (self._writer, self._reader, self._looker):
             engine.dialect.sealing = key  # type: ignore[attr-defined]  # for the types of ``sealing``
-        self._threads = {
-            True: ThreadPoolExecutor(1, thread_name_prefix="spool-write"),
-            False: ThreadPoolExecutor(1, thread_name_prefix="spool-read"),
-        }
+        self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="spool-write")
+        self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="spool-read")
+        self._copy_thread = ThreadPoolExecutor(1, thread_name_prefix="spool-copy")
         self._waiting: list[tuple[Callable[[Connection], Any], bool, asyncio.Future[Any]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         """Of the connection that writes."""
         self._elsewhere_until = 0.0
         self._closed = False
-        self._copier = ThreadPoolExecutor(1, thread_name_prefix="spool-copy")
         self._copied_at = 0.0
 
     async def open(self, *, exclusive: bool) -> None:
@@ -110,7 +109,7 @@ class SqliteDatabase:
                 if brief and loop.time() > self._elsewhere_until:
                     done = await self._here(group)
                 else:
-                    done = await loop.run_in_executor(self._threads[True], self._together, group)
+                    done = await loop.run_in_executor(self._write_thread, self._together, group)
             self._copy_back_at_times(loop.time())
             answered, self._waiting = self._waiting[: len(done)], self._waiting[len(done) :]
             for (_, _, future), result in zip(answered, done, strict=True):
@@ -121,7 +120,7 @@ class SqliteDatabase:
     def _copy_back_at_times(self, now: float) -> None:
         if now > self._copied_at + COPY_BACK_EVERY_S:
             self._copied_at = now
-            self._copier.submit(self._copy_back)
+            self._copy_thread.submit(self._copy_back)
 
     def _copy_back(self) -> None:
         """What is committed, from the log of changes into the file. SQLite itself would do it in a commit, and whoever
@@ -135,18 +134,17 @@ class SqliteDatabase:
 
     async def _here(self, group: Sequence[Callable[[Connection], Any]]) -> list[_Result]:
         """``_together`` on the loop, without what waits: for the neighbour's lock, and for the disk."""
-        loop, thread = asyncio.get_running_loop(), self._threads[True]
+        loop, thread = asyncio.get_running_loop(), self._write_thread
         results: list[_Result] = []
         try:
-            with self._engines[True].connect() as connection:
+            with self._writer.connect() as connection:
                 raw = embedded(connection)
                 if not _begins(raw):
                     await loop.run_in_executor(thread, _begin_writing, connection)
                 try:
-                    began, transaction = loop.time(), connection.begin()
-                    self._some(connection, group, results)
-                    if (held := loop.time() - began) > HOLDS_LOOP_S:
-                        self._elsewhere_until = began + held / LOOP_SHARE
+                    transaction = connection.begin()
+                    if (held_s := self._some(connection, group, results)) > HOLDS_LOOP_S:
+                        self._elsewhere_until = loop.time() + held_s / LOOP_SHARE
                     await loop.run_in_executor(thread, transaction.commit)
                 except BaseException:
                     raw.rollback()
@@ -160,19 +158,21 @@ class SqliteDatabase:
         """Some of the group, at least the first, in one transaction."""
         results: list[_Result] = []
         try:
-            self._run(self._engines[True], lambda connection: self._some(connection, group, results))
+            self._run(self._writer, lambda connection: self._some(connection, group, results))
         except BaseException as error:  # of the database: it is everybody's
             return [_failure(error)] * (len(results) or len(group))
         return results
 
     def _some(
         self, connection: Connection, group: Sequence[Callable[[Connection], Any]], results: list[_Result]
-    ) -> None:
-        began = time.monotonic()
+    ) -> float:
+        """Seconds that it took."""
+        began, took_s = time.monotonic(), 0.0
         for transaction in group:
             results.append(self._alone(connection, transaction))
-            if time.monotonic() - began > TOGETHER_S:
-                return
+            if (took_s := time.monotonic() - began) > TOGETHER_S:
+                break
+        return took_s
 
     def _alone(self, connection: Connection, transaction: Callable[[Connection], Any]) -> _Result:
         """In the transaction of others: what fails is undone, and its neighbours stay. What it raises is its own."""
@@ -192,10 +192,8 @@ class SqliteDatabase:
     async def read(self, transaction: Callable[[Connection], T], *, brief: bool = False) -> T:
         """On the reading thread; what is brief on the loop, or SMS would wait until a report has been made."""
         if brief:
-            return self._run(self._looks, transaction)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads[False], self._run, self._engines[False], transaction
-        )
+            return self._run(self._looker, transaction)
+        return await asyncio.get_running_loop().run_in_executor(self._read_thread, self._run, self._reader, transaction)
 
     def _run(self, engine: Engine, transaction: Callable[[Connection], T]) -> T:
         try:
@@ -236,10 +234,10 @@ class SqliteDatabase:
     async def scrub(self) -> None:
         """The log of changes is written into the file, where erased pages are zeros, and cut to nothing."""
         async with self._turn:
-            await asyncio.get_running_loop().run_in_executor(self._threads[True], self._checkpoint)
+            await asyncio.get_running_loop().run_in_executor(self._write_thread, self._checkpoint)
 
     def _checkpoint(self) -> None:
-        connection = self._engines[True].raw_connection()
+        connection = self._writer.raw_connection()
         cursor = connection.cursor()
         for statement in (f"busy_timeout={round(PATIENCE_S * 1000)}", "wal_checkpoint(TRUNCATE)", "busy_timeout=0"):
             cursor.execute(f"PRAGMA {statement}")
@@ -254,9 +252,9 @@ class SqliteDatabase:
         self._closed = True
         if self._writing is not None and not self._writing.done():
             await self._writing
-        for thread in (*self._threads.values(), self._copier):
+        for thread in (self._write_thread, self._read_thread, self._copy_thread):
             thread.shutdown()
-        for engine in (*self._engines.values(), self._looks):
+        for engine in (self._writer, self._reader, self._looker):
             engine.dispose()
         if self._lock_file is not None:
             self._lock_file.close()
