@@ -114,10 +114,11 @@ async def test_the_kill_switch_under_load(tmp_path: Path) -> None:
     command shows it, and after a restart it is still thrown."""
     slow = {"main": {"driver": "sandbox", "rate": 40, "max_in_flight": 2}}
     async with running(tmp_path, {"providers": slow}) as daemon:
-        await answers(daemon, mails(80))
+        accepting = asyncio.create_task(answers(daemon, mails(80)))
         await handsets(daemon, 5)
         await Switch(daemon.store).hold(Scope.ALL, why="strange bill")
         sent = len(daemon.platform.messages)
+        assert all(answer.startswith("250 2.0.0 OK") for answer in await accepting)
         await drained(daemon)
         assert len(daemon.platform.messages) - sent <= 2  # what was in flight
         sent = len(daemon.platform.messages)
