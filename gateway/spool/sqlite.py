@@ -303,6 +303,7 @@ def _engine(url: URL, *, writes: bool) -> Engine:
             "PRAGMA synchronous=FULL",  # a commit survives the loss of power, not only of the process
             "PRAGMA secure_delete=ON",  # erased texts do not linger in free pages
             "PRAGMA journal_size_limit=67108864",
+            "PRAGMA temp_store=MEMORY",  # what a savepoint could have to undo: else a file is made for each transaction
             "PRAGMA wal_autocheckpoint=16000",  # if ``_copy_back`` does not come to it
             *(["PRAGMA cache_size=-16384"] if writes else []),  # kB; of a store of a million, indexes for the most part
             *(["PRAGMA busy_timeout=0"] if writes else []),  # ``_begin_writing`` waits itself
