@@ -32,7 +32,8 @@ log = structlog.get_logger()
 RESERVE = 4 * 1024 * 1024
 PATIENCE_S = 10.0
 """For other processes that write."""
-LOOK_AGAIN_S = 0.0005
+LOOK_AGAIN_S = 0.001
+"""uvloop's clock ticks in these; for less it would look in each turn of the loop."""
 COPY_BACK_EVERY_S = 2.0
 """The pages that all mails touch are copied the less often; the log grows meanwhile, by some 30 MB at full speed."""
 HOLDS_LOOP_S = 0.05
@@ -133,19 +134,21 @@ class SqliteDatabase:
             self._look_at(error)
 
     async def _here(self, group: Sequence[Callable[[Connection], Any]]) -> list[_Result]:
-        """``_together`` on the loop, without what waits: for the neighbour's lock, and for the disk."""
-        loop, thread = asyncio.get_running_loop(), self._write_thread
+        """``_together`` on the loop, but for the disk, which is waited for in the thread. For the neighbour's lock the
+        loop looks itself: a thread that looks so often would have to take the interpreter from the loop each time."""
+        loop = asyncio.get_running_loop()
         results: list[_Result] = []
         try:
             with self._writer.connect() as connection:
                 raw = embedded(connection)
-                if not _begins(raw):
-                    await loop.run_in_executor(thread, _begin_writing, connection)
+                give_up_at = loop.time() + PATIENCE_S
+                while not _begins(raw, insist=loop.time() > give_up_at):
+                    await asyncio.sleep(LOOK_AGAIN_S)
                 try:
                     transaction = connection.begin()
                     if (held_s := self._some(connection, group, results)) > HOLDS_LOOP_S:
                         self._elsewhere_until = loop.time() + held_s / LOOP_SHARE
-                    await loop.run_in_executor(thread, transaction.commit)
+                    await loop.run_in_executor(self._write_thread, transaction.commit)
                 except BaseException:
                     raw.rollback()
                     raise
