@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
@@ -53,21 +55,23 @@ class Batch(Generic[Item, Result]):
 
     async def _drain(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-            await self._commit(batch)
+            await self._commit([])
 
     async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]], *, alone: bool = False) -> None:
-        items = [item for item, _ in batch]
+        """An empty ``batch`` is filled when its transaction begins: what comes until then does not wait for another."""
+        brief = sum(self._rows(item) for item, _ in batch or self._waiting) <= BRIEF
 
         def flush(connection: Connection) -> Sequence[Result]:
-            return self._flush(connection, items)
+            self._fill(batch, BRIEF if brief else math.inf)
+            return self._flush(connection, [item for item, _ in batch])
 
         try:
             if self._reads:
                 results = await self._database.read(flush)
             else:
-                results = await self._database.write(flush, brief=sum(map(self._rows, items)) <= BRIEF)
+                results = await self._database.write(flush, brief=brief)
         except Exception as error:
+            self._fill(batch, math.inf)  # it may not have come to it
             if alone or is_away(error):
                 for _, future in batch:
                     _fail(future, error)
@@ -78,6 +82,13 @@ class Batch(Generic[Item, Result]):
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
                 future.set_result(result)
+
+    def _fill(self, batch: list[tuple[Item, asyncio.Future[Result]]], most_rows: float) -> None:
+        if not batch:
+            rows = accumulate(self._rows(item) for item, _ in self._waiting[:MAX_BATCH])
+            count = max(1, sum(so_far <= most_rows for so_far in rows))
+            batch += self._waiting[:count]
+            del self._waiting[:count]
 
 
 def _fail(future: asyncio.Future[Result], error: Exception) -> None:

@@ -142,7 +142,7 @@ class SqliteDatabase:
             with self._writer.connect() as connection:
                 raw = embedded(connection)
                 give_up_at = loop.time() + PATIENCE_S
-                while not _begins(raw, insist=loop.time() > give_up_at):
+                while not _begins(raw, insist=loop.time() > give_up_at):  # noqa: ASYNC110  (another process ends it)
                     await asyncio.sleep(LOOK_AGAIN_S)
                 try:
                     transaction = connection.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from gateway.spool.batch import BRIEF, Batch
 from gateway.spool.engine import embedded
 from gateway.spool.store import Store
 from tests.contract.spool.given import only_sqlite, value
@@ -203,3 +204,36 @@ async def test_a_brief_look_waits_for_no_longer_one(store: Store) -> None:
     assert await store.read(lambda connection: connection.execute(text(COUNT)).scalar_one(), brief=True) == 0
     go_on.set()
     assert await long
+
+
+@only_sqlite
+async def test_what_comes_before_its_turn_goes_along(store: Store) -> None:
+    """A batch waits for a neighbour: what comes meanwhile is in it, up to what is brief."""
+    sizes: list[int] = []
+
+    def flush(connection: Connection, items: Sequence[int]) -> Sequence[int]:
+        sizes.append(len(items))
+        return items
+
+    batch = Batch(store.database, flush, rows=lambda item: item)
+    with closing(sqlite3.connect(store.database.path, isolation_level=None)) as neighbour:  # type: ignore[attr-defined]
+        neighbour.execute("BEGIN IMMEDIATE")
+        tasks = [asyncio.create_task(batch(BRIEF - 4))]
+        await asyncio.sleep(0.005)
+        tasks += [asyncio.create_task(batch(n)) for n in (1, 2, 3)]
+        await asyncio.sleep(0.005)
+        assert sizes == []
+        neighbour.execute("COMMIT")
+        assert await asyncio.gather(*tasks) == [BRIEF - 4, 1, 2, 3]
+    assert sizes == [3, 1]
+
+
+async def test_where_none_can_begin_all_that_wait_hear_it(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise OperationalError("BEGIN", {}, ConnectionError())
+
+    monkeypatch.setattr(store.database, "write", away)
+    batch = Batch[int, int](store.database, lambda connection, items: items)
+    async with asyncio.timeout(10):
+        results = await asyncio.gather(*(batch(n) for n in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [OperationalError] * 3
