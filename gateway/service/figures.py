@@ -99,7 +99,8 @@ class Figures:
         now = self._clock()
         if await self._store.write(lambda connection: tallies.begin(connection, now, TURN_S - 5.0)):
             await self.count(LATE_S, in_turn=True)
-            await self._store.write(lambda connection: levels.note(connection, self._clock()))
+            waiting = await self._store.read(levels.waiting)
+            await self._store.write(lambda connection: levels.note(connection, self._clock(), waiting))
 
     async def count(self, late_s: float = FRESH_S + 30.0, *, in_turn: bool = False) -> None:
         """Count anew each slot in which something has changed since the last time, or ``late_s`` before it.

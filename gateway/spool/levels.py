@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select, text
@@ -50,10 +50,10 @@ def waiting(connection: Connection, accounts: Collection[str] | None = None) -> 
     )
 
 
-def note(connection: Connection, now: float) -> None:
-    """Write down how it is now, once a minute over all processes."""
+def note(connection: Connection, now: float, found: Sequence[Waiting]) -> None:
+    """Write down what was found waiting now, once a minute over all processes. Counted before, by somebody who only
+    reads: a million take a second, and whoever writes meanwhile would wait."""
     at = int(now // MINUTE_S) * MINUTE_S
-    found = waiting(connection)
     rows = []
     for state in WAITING:
         mine = [one for one in found if one.state is state]

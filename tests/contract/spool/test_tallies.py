@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection
 
 from gateway.lifecycle import Event, State
@@ -15,7 +18,7 @@ from gateway.spool import desk, levels, retention, tallies
 from gateway.spool.receipts import Received
 from gateway.spool.store import Store
 from gateway.verdicts import PROVIDER_REFUSED, STOP_LISTED, Refusal
-from tests.contract.spool.given import NOW, claim, mail, put_jobs, refused_mail, rows, settled
+from tests.contract.spool.given import NOW, claim, mail, only_sqlite, put_jobs, refused_mail, rows, settled
 
 YEAR_S = 365 * 86400.0
 DAY = datetime.fromtimestamp(NOW, UTC).date()
@@ -146,6 +149,20 @@ async def test_a_turn_counts_and_notes_what_waits(store: Store) -> None:
     shown = await figures(store, NOW + 10).overview()
     assert shown.day.waiting == 3
     assert [(one.provider, one.count) for one in shown.waiting] == [("main", 3)]
+
+
+@only_sqlite
+async def test_what_waits_is_counted_beside_the_writers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, count, written = store.database.path, levels.waiting, []  # type: ignore[attr-defined]
+
+    def counting(connection: Connection) -> list[levels.Waiting]:
+        with closing(sqlite3.connect(path, timeout=0)) as another, another:
+            written.append(another.execute("insert into usage (account, period, jobs) values ('a', 'p', 1)").rowcount)
+        return count(connection)
+
+    monkeypatch.setattr(levels, "waiting", counting)
+    await figures(store, NOW).turn()
+    assert written == [1]
 
 
 async def test_who_looks_sees_what_is_new(store: Store) -> None:
