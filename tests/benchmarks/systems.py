@@ -261,7 +261,7 @@ def systems(store: str) -> list[System]:
         System("mailrise", mailrise, 300, recipient="sms@mailrise.xyz", missing=rise),
         System("Haraka + plug-in", haraka, 1200, missing=node),
         System("email2sms, SQLite", ours(1), 700, durable=True),
-        System("email2sms, SQLite, 2 workers", ours(2), 1000, durable=True),
+        System("email2sms, SQLite, 2 workers", ours(2), 1200, durable=True),
         System("email2sms, SQLite, 2 workers, on hold", ours(2, relays=False), 1500, relays=False, durable=True),
         System("email2sms, PostgreSQL", ours(1, store), 600, durable=True),
         System("email2sms, PostgreSQL, 2 workers", ours(2, store), 900, durable=True),
