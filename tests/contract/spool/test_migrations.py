@@ -154,11 +154,11 @@ async def test_the_files_are_private(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("write", "patience"), [(True, 0), (False, 10_000)], ids=["writer", "reader"])
 async def test_a_commit_is_on_the_disk_when_it_returns(store: Store, write: bool, patience: int) -> None:
     def pragmas(connection: Connection) -> list[Any]:
-        names = ("journal_mode", "synchronous", "secure_delete", "busy_timeout")
+        names = ("journal_mode", "synchronous", "secure_delete", "temp_store", "busy_timeout")
         return [connection.execute(text(f"pragma {name}")).scalar_one() for name in names]
 
     for _ in range(2):  # the connection is kept
-        assert await (store.write if write else store.read)(pragmas) == ["wal", 2, 1, patience]
+        assert await (store.write if write else store.read)(pragmas) == ["wal", 2, 1, 2, patience]
 
 
 async def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
