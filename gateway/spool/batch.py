@@ -57,8 +57,10 @@ class Batch(Generic[Item, Result]):
         while self._waiting:
             await self._commit([])
 
-    async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]], *, alone: bool = False) -> None:
-        """An empty ``batch`` is filled when its transaction begins: what comes until then does not wait for another."""
+    async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        """An empty ``batch`` is filled when its transaction begins: what comes until then does not wait for another. Or
+        a single item of one that failed."""
+        alone = bool(batch)
         brief = sum(self._rows(item) for item, _ in batch or self._waiting) <= BRIEF
 
         def flush(connection: Connection) -> Sequence[Result]:
@@ -77,7 +79,7 @@ class Batch(Generic[Item, Result]):
                     _fail(future, error)
                 return
             for single in batch:
-                await self._commit([single], alone=True)
+                await self._commit([single])
             return
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
