@@ -196,7 +196,7 @@ async def test_an_answer_that_the_disk_refused(tmp_path: Path, store_url: str) -
             with suppress(TimeoutError):
                 await one.gateway.event("relay.unrecorded", timeout_s=4)
         (job,) = await settled(one.config, timeout_s=5)
-        assert job["state"] in {"submitted", "uncertain"}
+        assert job["state"] in {"submitted", "uncertain"}, one.gateway.raw_log
 
 
 # ── every place to die ───────────────────────────────────────────────────────────────────────────
